@@ -1,0 +1,52 @@
+# The commands of this repository. `make -f tests.mk routing` is the first one to type.
+# A suite's label is a target: routing today, more as suites are written. ENV= picks the environment, ARGS= goes to pytest.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ENV ?= embedded
+ARGS ?=
+# Every folder below suites/ is a suite, its name the label and the target.
+SUITES := $(notdir $(patsubst %/,%,$(dir $(wildcard suites/*/__init__.py))))
+
+.PHONY: help venv system test lint types contracts unit suites clean $(SUITES)
+
+help:
+	@echo "make -f tests.mk SUITE      run one suite: $(SUITES)   [ENV=embedded ARGS='-k split -n 2']"
+	@echo "make -f tests.mk test       everything CI runs: lint, types, contracts, unit and component tests, suites"
+	@echo "make -f tests.mk venv       make $(VENV) and install what is missing"
+
+venv: system $(VENV)/.installed
+
+system:
+	@PYTHON=$(PYTHON) bash .ci/system-packages
+
+$(VENV)/.installed: pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing meshtest and its packages into $(VENV) (once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+$(SUITES): venv
+	$(BIN)/pytest -m $@ --env $(ENV) $(ARGS)
+
+lint: venv
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: venv
+	$(BIN)/mypy
+
+contracts: venv
+	$(BIN)/lint-imports
+
+unit: venv
+	$(BIN)/pytest tests $(ARGS)
+
+suites: venv
+	$(BIN)/pytest --env $(ENV) $(ARGS)
+
+test: lint types contracts unit suites
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
