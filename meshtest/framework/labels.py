@@ -1,0 +1,54 @@
+"""Labels: the names by which tests are selected. All are registered markers, so an unknown one is an error."""
+
+from collections.abc import Callable
+from typing import Literal, TypeVar
+
+import pytest
+
+T = TypeVar("T", bound=Callable[..., object])
+Level = Literal["core", "extended"]
+
+SUITES = {
+    "routing": "requests get where config sends them",
+    "resiliency": "timeouts, retries, outlier detection, faults",
+    "gateway": "ingress and egress gateways",
+    "mtls": "mutual TLS and identities",
+    "authz": "authorization policies",
+    "ambient": "the sidecar-less data plane",
+    "vm": "workloads on virtual machines",
+    "multicluster": "several clusters, one mesh",
+    "telemetry": "access logs, metrics, traces",
+}
+KINDS = {
+    "slow": "takes more than 5 s",
+    "destructive": "breaks things that others may use",
+    "mesh_wide": "changes what all tests feel, so it runs while no other does",
+}
+PARAMETRIC = {
+    "feature(name, level, dialect)": "the feature that this test is evidence of",
+    "label(*names)": "further labels",
+}
+
+
+def markers() -> list[str]:
+    """All markers as pytest wants them registered: `name: description`."""
+    named = {**SUITES, **KINDS, **PARAMETRIC}
+    return [f"{name}: {text}" for name, text in named.items()]
+
+
+def feature(name: str, level: Level = "core", dialect: str = "istio") -> Callable[[T], T]:
+    """Declare which feature a test is evidence of.
+
+    name: dotted and stable, such as `traffic.split.weighted`; level: core or extended; dialect: the API that it speaks.
+    Errors: ValueError for a level that does not exist or an empty name.
+    """
+    if level not in ("core", "extended"):
+        raise ValueError(f"feature {name!r}: level is {level!r}, expected 'core' or 'extended'")
+    if not name or any(not part for part in name.split(".")):
+        raise ValueError(f"feature name {name!r}: expected dotted words, such as traffic.split.weighted")
+
+    def mark(function: T) -> T:
+        marked: T = pytest.mark.feature(name=name, level=level, dialect=dialect)(function)
+        return marked
+
+    return mark
