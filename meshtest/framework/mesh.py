@@ -81,6 +81,9 @@ class Profile:
     mesh_config: tuple[tuple[str, str], ...] = field(default=())  # dotted path -> JSON text
 
 
+DEFAULT_PROFILE = Profile()
+
+
 class Mesh(Protocol):
     """A driver of the mesh under test. Blocking calls, safe from several threads.
 
@@ -101,7 +104,7 @@ class Mesh(Protocol):
     def attach(self, environment: Environment) -> None:
         """Work on this environment, where the mesh is installed or will be."""
 
-    def install(self, profile: Profile = Profile()) -> None:
+    def install(self, profile: Profile = DEFAULT_PROFILE) -> None:
         """Install on every cluster of the environment and return when workloads can be injected."""
 
     def uninstall(self) -> None:
