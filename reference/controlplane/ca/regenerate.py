@@ -11,7 +11,12 @@ def main() -> int:
     here = Path(__file__).parent
     bundled = Path(protoc.__file__).parent / "_proto"
     out = [f"--python_out={here}", f"--pyi_out={here}"]
-    return int(protoc.main(["protoc", f"-I{here}", f"-I{bundled}", *out, str(here / "istio_ca.proto")]))
+    code = int(protoc.main(["protoc", f"-I{here}", f"-I{bundled}", *out, str(here / "istio_ca.proto")]))
+    if code == 0:
+        stub = here / "istio_ca_pb2.pyi"
+        # What protoc writes is not strict: a bare Mapping has parameters of type Any.
+        stub.write_text(stub.read_text().replace("_Mapping]", "_Mapping[str, object]]"))
+    return code
 
 
 if __name__ == "__main__":
