@@ -18,6 +18,8 @@ CAPABILITIES = frozenset({"dial_pod", "exec", "logs", "fast_start"})
 class EmbeddedFactory:
     """Starts cluster sets, held by this process: they end with it, whatever kills it."""
 
+    capabilities = CAPABILITIES
+
     def start(self, topology: Topology, *, run_id: str, progress: Progress) -> Environment:
         from meshtest.embedded import ClusterSet, ClusterSetSpec, ClusterSpec
 
@@ -45,6 +47,7 @@ class EmbeddedEnvironment:
 
     name = "embedded"
     capabilities = CAPABILITIES
+    disposable = True
 
     def __init__(self, attachment: Attachment, owned: ClusterSet | None) -> None:
         from meshtest.kube import Kube, LoopThread, UnixSocketDialer

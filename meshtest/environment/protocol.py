@@ -44,6 +44,10 @@ class Environment(Protocol):
     @property
     def capabilities(self) -> frozenset[str]: ...
     @property
+    def disposable(self) -> bool:
+        """Whether the clusters go with the run, so that nothing in them needs to be put back at its end."""
+
+    @property
     def clusters(self) -> tuple[Cluster, ...]: ...
 
     def attachment(self) -> Attachment:
@@ -58,6 +62,10 @@ class Environment(Protocol):
 
 class EnvironmentFactory(Protocol):
     """Makes environments of one kind; found in the registry by the name that --env gives."""
+
+    @property
+    def capabilities(self) -> frozenset[str]:
+        """What its environments can do; known before anything is started."""
 
     def start(self, topology: Topology, *, run_id: str, progress: Progress) -> Environment:
         """Bring clusters up and return when their API servers answer."""

@@ -26,6 +26,7 @@ KINDS = {
 }
 PARAMETRIC = {
     "feature(name, level, dialect)": "the feature that this test is evidence of",
+    "requires(*capabilities)": "what the environment or the mesh must be able to do",
     "label(*names)": "further labels",
 }
 

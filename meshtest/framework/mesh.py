@@ -104,6 +104,9 @@ class Mesh(Protocol):
     def attach(self, environment: Environment) -> None:
         """Work on this environment, where the mesh is installed or will be."""
 
+    def close(self) -> None:
+        """Let go of connections and watches; the mesh stays as it is. Idempotent."""
+
     def install(self, profile: Profile = DEFAULT_PROFILE) -> None:
         """Install on every cluster of the environment and return when workloads can be injected."""
 

@@ -20,6 +20,9 @@ class NullMesh:
     def attach(self, environment: Environment) -> None:
         """Nothing to know."""
 
+    def close(self) -> None:
+        """Nothing is held."""
+
     def install(self, profile: Profile = DEFAULT_PROFILE) -> None:
         """Nothing to do."""
 

@@ -6,6 +6,7 @@ import http.client
 import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -124,10 +125,10 @@ class ReferenceMesh:
                 if pod.cluster == plane.cluster.name:
                     for page in ("config_dump", "clusters", "stats?usedonly"):
                         path = directory / f"{pod.namespace}.{pod.name}.{page.partition('?')[0]}"
-                        _write(path, lambda pod=pod, page=page: plane.admin_page(pod, page))
+                        _write(path, partial(plane.admin_page, pod, page))
             for name in plane.replicas():
                 path = directory / f"{plane.cluster.name}.{name}.log"
-                _write(path, lambda name=name: plane.cluster.kube.logs(NAMESPACE, name, tail_lines=2000).encode())
+                _write(path, partial(plane.log, name))
 
     def _lines(self, request_id: str, pod: PodRef) -> list[AccessLogLine]:
         kube = self._planes[pod.cluster].cluster.kube
@@ -204,6 +205,10 @@ class _ControlPlane:
             self._watching = self.cluster.kube.loop.submit(self._informer.run())
             self.cluster.kube.run(_synced(self._informer))
         return sorted(name for (_, name), pod in list(self._informer.store.items()) if is_ready(pod))
+
+    def log(self, replica: str) -> bytes:
+        """The tail of a replica's log."""
+        return self.cluster.kube.logs(NAMESPACE, replica, tail_lines=2000).encode()
 
     def admin_page(self, pod: PodRef, page: str) -> bytes:
         """A page of a sidecar's admin interface."""

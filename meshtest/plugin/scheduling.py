@@ -1,0 +1,59 @@
+"""Spreading tests over xdist workers: our own scheduler, and what workers are told when they start.
+
+`--dist loadgroup` is silently ignored on pytest 9.2 with xdist 3.8; a scheduler of our own is what works.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from xdist.remote import Producer  # type: ignore[import-untyped]
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
+from xdist.workermanage import WorkerController  # type: ignore[import-untyped]
+
+from meshtest.plugin.world import World
+
+
+class Scheduling:
+    """The controller's part; in workers none of these hooks is called."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Producer) -> LoadScopeScheduling | None:
+        """Ours, unless the user asked for another distribution."""
+        if config.getoption("dist") != "load":
+            return None
+        return Grouped(config, log, self._world)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: WorkerController) -> None:
+        """A worker needs the run's id and the broker, which starts with the first worker."""
+        from meshtest.plugin.broker import Broker
+
+        world = self._world
+        assert world.host is not None  # only the controller starts workers
+        if world.broker is None:
+            world.broker = Broker(world.host)
+        node.workerinput["meshtest_run_id"] = world.options.run_id
+        node.workerinput["meshtest_broker"] = str(world.broker.path)
+
+
+class Grouped(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+    """A group is what the first worker named it: the test itself, or all mesh-wide tests."""
+
+    def __init__(self, config: pytest.Config, log: Producer, world: World) -> None:
+        super().__init__(config, log)
+        self._world = world
+
+    def _split_scope(self, nodeid: str) -> str:
+        broker = self._world.broker
+        return broker.groups.get(nodeid, nodeid) if broker else nodeid
+
+
+def worker_seconds(output: dict[str, Any]) -> Sequence[tuple[str, float]]:
+    """Seconds by phase that a worker has handed back."""
+    return list(output.get("meshtest_timings", {}).items())
