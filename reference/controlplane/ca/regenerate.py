@@ -15,7 +15,7 @@ def main() -> int:
     if code == 0:
         stub = here / "istio_ca_pb2.pyi"
         # What protoc writes is not strict: a bare Mapping has parameters of type Any.
-        stub.write_text(stub.read_text().replace("_Mapping]", "_Mapping[str, object]]"))
+        stub.write_text("# ruff: noqa\n" + stub.read_text().replace("_Mapping]", "_Mapping[str, object]]"))
     return code
 
 

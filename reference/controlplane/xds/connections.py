@@ -47,7 +47,7 @@ class Connection(Generic[P]):
     processed: int = 0
     outbox: deque[bytes] = field(default_factory=deque)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
-    on_sent: Callable[["Connection[P]", str, int, int], None] | None = None
+    on_sent: Callable[["Connection[P]", Subscription, int], None] | None = None
 
     @property
     def subscriptions(self) -> dict[str, Subscription]:
@@ -68,10 +68,13 @@ class Connection(Generic[P]):
         if answer:
             self._offer(request.type_url, self.source.sequence, greet=greet)
 
-    def push(self, types: Iterable[str], sequence: int) -> None:
-        """State `sequence` may give other bytes for these types; sends what differs, in push order."""
+    def push(self, types: Iterable[str], since: int, sequence: int) -> None:
+        """Changes `since`..`sequence` may give other bytes for these types; sends what differs, in push order."""
         for type_url in sorted(types, key=position):
-            self._offer(type_url, sequence)
+            subscription = self.subscriptions.get(type_url)
+            if subscription is not None:
+                subscription.mark_dirty(since)
+                self._offer(type_url, sequence)
         self.processed = max(self.processed, sequence)
 
     def _offer(self, type_url: str, sequence: int, *, greet: bool = False) -> None:
@@ -89,7 +92,7 @@ class Connection(Generic[P]):
         self.outbox.append(data)
         self.wake.set()
         if self.on_sent:
-            self.on_sent(self, type_url, sequence, len(data))
+            self.on_sent(self, self.subscriptions[type_url], len(data))
         if type_url == CDS and isinstance(self.state, DeltaState) and self.state.must_resend(EDS):
             self._offer(EDS, sequence)
 

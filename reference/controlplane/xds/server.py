@@ -19,6 +19,7 @@ from reference.controlplane.xds.delta import DeltaRequest, DeltaState
 from reference.controlplane.xds.encode import Encoder
 from reference.controlplane.xds.identity import Identity, refusal
 from reference.controlplane.xds.sotw import SotwRequest, SotwState
+from reference.controlplane.xds.subscription import Subscription
 
 log = logging.getLogger(__name__)
 SERVICE = "envoy.service.discovery.v3.AggregatedDiscoveryService"
@@ -63,7 +64,7 @@ class DiscoveryServer(Generic[P]):
         self._source, self._proxy_of, self._authenticate = source, proxy_of, authenticate
         self._encoder = Encoder()
         self._count = itertools.count(1)
-        self.on_sent: Callable[[Connection[P], str, int, int], None] | None = None
+        self.on_sent: Callable[[Connection[P], Subscription, int], None] | None = None
         self.on_request: Callable[[Connection[P], str, str | None], None] | None = None
 
     def handler(self) -> grpc.GenericRpcHandler:
