@@ -1,7 +1,7 @@
 """A Kubernetes small enough to start in a second, on one Linux machine, as root, with nothing installed.
 
-A *cluster set* is some clusters under one supervisor. `ClusterSet.start` brings one up; from there on a kubeconfig is all that
-anyone needs. This package imports nothing else of meshtest, and not the reference mesh.
+A *cluster set* is some clusters under one supervisor. `ClusterSet.start` brings one up; from there on a kubeconfig is
+all that anyone needs. This package imports nothing else of meshtest, and not the reference mesh.
 """
 
 from meshtest.embedded.clusterset import (

@@ -1,6 +1,6 @@
 """Starting, finding and ending cluster sets: the face of the embedded cluster towards Python.
 
-A set is one directory below the state root, named after the run's id. Nothing here talks to a cluster; its kubeconfig does.
+A set is one directory below the state root, named after the run's id. Nothing here talks to a cluster.
 """
 
 from __future__ import annotations
@@ -76,7 +76,9 @@ class ClusterSet:
         state = spec.state_root / spec.run_id
         if state.exists():
             if _living(state) is not None:
-                raise EmbeddedError(f"cluster set {spec.run_id!r} is already running: stop it, or choose another run id")
+                raise EmbeddedError(
+                    f"cluster set {spec.run_id!r} is already running: stop it, or choose another run id"
+                )
             shutil.rmtree(state)
         spec.state_root.mkdir(mode=0o755, parents=True, exist_ok=True)
         state.mkdir(mode=0o700)

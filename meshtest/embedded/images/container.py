@@ -1,6 +1,6 @@
 """The child's side of a container's start: from a fork of the warm process to the first line of the program.
 
-Runs between fork and exec (or the entry point's call): single-threaded, and every failure is one line on the error pipe.
+Runs between fork and exec (or the entry point's call): single-threaded; every failure is one line on the error pipe.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def capabilities(process: Process) -> frozenset[int]:
-    """Numbers of the capabilities that a process may hold: the default set, plus add, minus drop (``ALL`` in either)."""
+    """Numbers of the capabilities that a process may hold: the default set, minus drop, plus add (``ALL`` in
+    either)."""
     everything = frozenset(linux.CAPABILITIES.values())
     if process.privileged:
         return everything
@@ -116,9 +117,9 @@ def _fresh_interpreter(container: Container) -> None:
     os.environ.clear()
     os.environ.update({"PATH": PATH, **container.process.env})
     sys.argv = [container.name, *container.process.argv]
-    sys.stdin = open(0, closefd=False)  # noqa: PTH123, SIM115
-    sys.stdout = open(1, "w", buffering=1, encoding="utf-8", closefd=False)  # noqa: PTH123, SIM115
-    sys.stderr = open(2, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: PTH123, SIM115
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115
+    sys.stdout = open(1, "w", buffering=1, encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
     random.seed()
     logging.root.handlers.clear()
     logging.root.setLevel(logging.WARNING)
@@ -154,7 +155,7 @@ def call(entry: str, argv: list[str]) -> int:
 def start(container: Container, fds: list[int], plan: rootfs.RootPlan, stage: str, ready: int) -> int:
     """In the forked child, PID 1 of its namespace: build the root, become the user, run the program.
 
-    fds: netns, stdin, stdout, stderr. ready: close it when the program starts. Returns the exit code of a Python program.
+    fds: netns, stdin, stdout, stderr. ready: closed when the program starts. Returns a Python program's exit code.
     """
     netns, *streams = fds
     linux.unshare(linux.CLONE_NEWNS | linux.CLONE_NEWUTS | linux.CLONE_NEWIPC)

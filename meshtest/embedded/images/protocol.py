@@ -1,6 +1,6 @@
 """What the node says to the warm process and back: one JSON object a packet, descriptors beside it.
 
-Node to warm: ``run`` with [netns, stdin, stdout, stderr], ``exec`` with [pidfd of the container, stdin, stdout, stderr].
+Node to warm: ``run`` with [netns, stdin, stdout, stderr], ``exec`` with [container's pidfd, stdin, stdout, stderr].
 Warm to node, each with the request's ``id``: ``forked`` with [pidfd], ``started`` once the program is about to run,
 ``failed`` when it could not be, and ``exited`` last of all.
 """
@@ -61,7 +61,8 @@ class Container:
 def process_from(data: Json) -> Process:
     """The Process that to_json() made."""
     lists = {"argv", "groups", "capabilities_add", "capabilities_drop"}
-    return Process(**{key: tuple(value) if key in lists else value for key, value in data.items()})
+    fields: Json = {key: tuple(value) if key in lists else value for key, value in data.items()}
+    return Process(**fields)
 
 
 def container_from(data: Json) -> Container:

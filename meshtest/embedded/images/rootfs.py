@@ -1,10 +1,10 @@
 """The root of a container: decide what it is made of, then build it.
 
-It is an overlay: below the machine's own root, above a tmpfs, so every program of the machine is there and nothing is ever
-written to it. What a container must not see (other people's home directories, /tmp, /run with the cluster's keys) is
-covered by an empty directory. What it must reach although it lies under such a directory or on a mount of its own
-(interpreter, virtual environment, Envoy, editable sources) is bound back in, read-only, along a path that uid 1337 can walk.
-The host's permissions are never touched.
+It is an overlay: below the machine's own root, above a tmpfs, so every program of the machine is there and nothing is
+ever written to it. What a container must not see (other people's home directories, /tmp, /run with the cluster's
+keys) is covered by an empty directory. What it must reach although it lies under such a directory or on a mount of
+its own (interpreter, virtual environment, Envoy, editable sources) is bound back in, read-only, along a path that uid
+1337 can walk. The host's permissions are never touched.
 """
 
 from __future__ import annotations
@@ -176,7 +176,7 @@ def build(stage: str, plan: RootPlan) -> str:
     for path, target in plan.links:
         if not os.path.lexists(root + path):
             os.makedirs(os.path.dirname(root + path), exist_ok=True)  # noqa: PTH103, PTH120
-            os.symlink(target, root + path)
+            os.symlink(target, root + path)  # noqa: PTH211
     _devices(root + "/dev")
     linux.mount("proc", root + "/proc", "proc", linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC)
     linux.mount("sysfs", root + "/sys", "sysfs", linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC | linux.MS_RDONLY)
@@ -215,7 +215,7 @@ def _devices(dev: str) -> None:
         ("stdout", "/proc/self/fd/1"),
         ("stderr", "/proc/self/fd/2"),
     ):
-        os.symlink(target, f"{dev}/{name}")
+        os.symlink(target, f"{dev}/{name}")  # noqa: PTH211
 
 
 def mount_volume(root: str, source: str, target: str, *, readonly: bool) -> None:

@@ -1,8 +1,8 @@
 """rtnetlink, as much as wiring pods takes: links, addresses, routes, neighbours.
 
 pyroute2 knows all of netlink, but importing it takes a quarter of a second, a fifth of a cluster's start, and a pod's
-start would spend more time in its message classes than in the kernel. These are the requests of rtnetlink(7), built as bytes
-and sent several at a time: a pod is wired with two system calls.
+start would spend more time in its message classes than in the kernel. These are the requests of rtnetlink(7), built
+as bytes and sent several at a time: a pod is wired with two system calls.
 """
 
 from __future__ import annotations
@@ -124,7 +124,8 @@ def route(
     source: str | None = None,
     onlink: bool = False,
 ) -> Request:
-    """A route; ``default`` and ``default6`` are the default routes. ``onlink``: trust that the gateway is on the link."""
+    """A route; ``default`` and ``default6`` are the default routes. ``onlink``: trust that the gateway is on the
+    link."""
     network = ip_network({"default": "0.0.0.0/0", "default6": "::/0"}.get(destination, destination))
     family = socket.AF_INET if network.version == 4 else socket.AF_INET6
     scope = 0 if via else 253  # RT_SCOPE_UNIVERSE, RT_SCOPE_LINK

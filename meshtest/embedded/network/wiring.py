@@ -1,9 +1,10 @@
 """How fabric, nodes and pods hang together.
 
-The *fabric* namespace has one bridge a network and, on its loopback, the management address of each API server (kernels may lack dummy links). It
-forwards nothing, so networks are joined by nothing. A *node* namespace has ``eth0`` on its network's bridge. A *pod* is
-reached from its node by a point-to-point pair: /32 route to it, permanent neighbour entries at both ends, default route
-through a link-local gateway that exists nowhere: no ARP, no bridge, no waiting.
+The *fabric* namespace has one bridge a network and, on its loopback, the management address of each API server
+(kernels may lack dummy links). It forwards nothing, so networks are joined by nothing. A *node* namespace has
+``eth0`` on its network's bridge. A *pod* is reached from its node by a point-to-point pair: /32 route to it,
+permanent neighbour entries at both ends, default route through a link-local gateway that exists nowhere: no ARP, no
+bridge, no waiting.
 """
 
 from __future__ import annotations
@@ -124,8 +125,9 @@ def remove_pod(node: int, link: PodLink) -> None:
 
 
 def node_rules(node_address: str, pod_cidr: str, management: str, hairpin: Iterable[str]) -> str:
-    """The node's own nft table. Pods reach API servers as their node, since the fabric knows no pod ranges; a pod that a
-    service sends back to itself gets its node's address as source, or it would answer itself directly. hairpin: all pod addresses."""
+    """The node's own nft table. Pods reach API servers as their node, since the fabric knows no pod ranges; a pod
+    that a service sends back to itself gets its node's address as source, or it would answer itself directly.
+    hairpin: all pod addresses."""
     pairs = ", ".join(f"{ip} . {ip}" for ip in hairpin)
     return f"""table ip meshtest-node {{
   set itself {{ type ipv4_addr . ipv4_addr; elements = {{ {pairs} }} }}

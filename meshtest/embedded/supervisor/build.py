@@ -69,7 +69,7 @@ def _listen(address: str, port: int, netns: int | None = None) -> socket.socket:
 def lay_ground(plan: SetPlan) -> Ground:
     """Namespaces and sockets. OSError says which step failed."""
     fabric, nodes = make_network(plan)
-    listeners = {
+    listeners: dict[str, tuple[socket.socket, ...]] = {
         cluster.spec.name: (_listen("127.0.0.1", 0), _listen(cluster.api_address, API_PORT, fabric))
         for cluster in plan.clusters
     }

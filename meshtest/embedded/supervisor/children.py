@@ -16,7 +16,8 @@ from meshtest.embedded import linux
 
 @dataclass(slots=True)
 class Child:
-    """A forked process. ready: read end of the pipe on which it says that it serves; None once it has, or if it has none."""
+    """A forked process. ready: read end of the pipe on which it says that it serves; None once it has, or if it has
+    none."""
 
     name: str
     pid: int

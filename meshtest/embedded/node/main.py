@@ -1,0 +1,74 @@
+"""The node's process: puts kubelet, service proxy and DNS together and runs them until it is killed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Awaitable
+
+from kubeclient import Client, connection_from_kubeconfig
+from meshtest.embedded.config import NodeConfig
+from meshtest.embedded.node.dial import DialServer
+from meshtest.embedded.node.host import Host
+from meshtest.embedded.node.kubelet import Kubelet
+from meshtest.embedded.node.runtime import Runtime
+from meshtest.embedded.node.server import KubeletServer
+
+log = logging.getLogger(__name__)
+
+
+class WarmGone(Exception):
+    """The warm process ended: no container can be started any more."""
+
+
+def run(config: NodeConfig) -> None:
+    """For ever. Raises when a part that the node cannot do without fails; the supervisor reports it."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    asyncio.run(_main(config))
+
+
+async def _main(config: NodeConfig) -> None:
+    runtime = Runtime(socket.socket(fileno=config.warm_fd))
+    connection = connection_from_kubeconfig(config.kubeconfig)
+    async with Client(connection, user_agent=f"meshtest-node/{config.name}") as client, asyncio.TaskGroup() as group:
+        host = Host(config, client, runtime)
+        kubelet = Kubelet(host)
+        await KubeletServer(kubelet).run()
+        kubelet.start()
+        for informer in (kubelet.pods, host.config_maps, host.secrets):
+            group.create_task(informer.run())
+        for part in _network(config, client):
+            group.create_task(_forever(part))
+        if config.dial_path is not None:
+            group.create_task(DialServer(kubelet, config.dial_path).run())
+        group.create_task(_watch_warm(runtime))
+        await kubelet.register()
+        group.create_task(kubelet.heartbeat())
+        if config.ready_fd is not None:
+            os.write(config.ready_fd, b"r")
+            os.close(config.ready_fd)
+
+
+async def _watch_warm(runtime: Runtime) -> None:
+    await runtime.gone.wait()
+    raise WarmGone("the warm process has closed its socket, see warm.log")
+
+
+async def _forever(part: Awaitable[None]) -> None:
+    await part
+
+
+def _network(config: NodeConfig, client: Client) -> list[Awaitable[None]]:
+    """Service proxy and DNS of this node."""
+    try:
+        from meshtest.embedded.network.dns import DnsServer
+        from meshtest.embedded.network.services import ServiceProxy
+    except ImportError as error:
+        log.warning("no services: %s", error)
+        return []
+    return [
+        ServiceProxy(client, config.netns_fd).run(),
+        DnsServer(client, config.netns_fd, config.dns_address, config.dns_domain).run(),
+    ]
