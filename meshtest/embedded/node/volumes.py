@@ -191,8 +191,8 @@ def make_source(volume: Obj, directory: Path, group: int | None) -> str:
         return str(directory)
     kinds = ", ".join(key for key in volume if key != "name")
     raise VolumeMissing(
-        f"volume {volume['name']!r} of kind {kinds} is not supported by embedded nodes: expected emptyDir, configMap, secret, "
-        "projected, downwardAPI or hostPath"
+        f"volume {volume['name']!r} of kind {kinds} is not supported by embedded nodes: expected emptyDir, "
+        "configMap, secret, projected, downwardAPI or hostPath"
     )
 
 
