@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import logging
+from functools import partial
 from typing import Any
 
 from kubeclient import ApiError, Client, Event, Informer, Resource
@@ -37,7 +38,7 @@ class BundleWriter:
         async with asyncio.TaskGroup() as group:
             for resource in (MUTATING_WEBHOOKS, VALIDATING_WEBHOOKS):
                 informer = Informer(self._client, resource)
-                informer.subscribe(lambda event, resource=resource: self._on_event(resource, event))
+                informer.subscribe(partial(self._on_event, resource))
                 group.create_task(informer.run())
             while True:
                 await self._write(*await self._due.get())
