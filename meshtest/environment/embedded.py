@@ -36,7 +36,7 @@ class EmbeddedFactory:
             )
         )
         progress(f"{names} up after {time.monotonic() - began:.1f} s")
-        return EmbeddedEnvironment(_attachment(clusters, topology), clusters)
+        return EmbeddedEnvironment(attachment_of(clusters), clusters)
 
     def attach(self, attachment: Attachment) -> Environment:
         return EmbeddedEnvironment(attachment, None)
@@ -87,12 +87,14 @@ class EmbeddedEnvironment:
             owned.stop()
 
 
-def _attachment(clusters: ClusterSet, topology: Topology) -> Attachment:
+def attachment_of(clusters: ClusterSet) -> Attachment:
+    """How to attach to a running cluster set, in the order of its spec."""
+    recorded = clusters.status()["clusters"]
     return Attachment(
         environment="embedded",
         run_id=clusters.run_id,
         clusters=tuple(
-            (each.name, each.network, str(clusters.kubeconfig(each.name)), str(clusters.dial_path(each.name)))
-            for each in topology.clusters
+            (name, str(recorded[name]["network"]), str(clusters.kubeconfig(name)), str(clusters.dial_path(name)))
+            for name in clusters.clusters
         ),
     )
