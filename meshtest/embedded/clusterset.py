@@ -103,7 +103,9 @@ class ClusterSet:
             _kill(state)
             raise
         _describe(state, spec, pid, hold)
-        return cls(state, pid, ours, phases)
+        if not hold:
+            ours.close()
+        return cls(state, pid, ours if hold else None, phases)
 
     @property
     def clusters(self) -> list[str]:

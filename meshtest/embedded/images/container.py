@@ -112,6 +112,10 @@ def execute(process: Process) -> NoReturn:
     raise failure
 
 
+def _terminated(*_: object) -> NoReturn:
+    raise SystemExit(128 + signal.SIGTERM)
+
+
 def _fresh_interpreter(container: Container) -> None:
     """Make the forked interpreter look as if it had just started."""
     os.environ.clear()
@@ -120,6 +124,8 @@ def _fresh_interpreter(container: Container) -> None:
     sys.stdin = open(0, closefd=False)  # noqa: SIM115
     sys.stdout = open(1, "w", buffering=1, encoding="utf-8", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
+    # PID 1 of a namespace ignores a signal that it has no handler for; Python programs shall not wait out their grace
+    signal.signal(signal.SIGTERM, _terminated)
     random.seed()
     logging.root.handlers.clear()
     logging.root.setLevel(logging.WARNING)

@@ -574,6 +574,7 @@ class Worker:
         if self.netns >= 0:
             os.close(self.netns)
             self.netns = -1
+        self._set(sandbox=False)
         volumes.remove(self.directory)
 
     async def _finish(self) -> None:
