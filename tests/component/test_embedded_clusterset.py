@@ -55,7 +55,7 @@ def namespaces(pids: set[int]) -> set[str]:
 
     def links(directory: Path) -> set[str]:
         try:
-            return {os.readlink(entry) for entry in directory.iterdir()}
+            return {str(entry.readlink()) for entry in directory.iterdir()}
         except OSError:
             return set()
 
@@ -102,7 +102,7 @@ class Footprint:
         alive = everybody()
         mounts = [line for line in Path("/proc/mounts").read_text().splitlines() if self.run_id in line]
         rules = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True).stdout
-        links = [link for link in os.listdir("/sys/class/net") if link.startswith(("br0", "p0", "mgmt"))]
+        links = [link.name for link in Path("/sys/class/net").iterdir() if link.name.startswith("br")]
         state = {
             "processes": self.processes & alive,
             "namespaces": self.namespaces & namespaces(alive),

@@ -124,17 +124,12 @@ def remove_pod(node: int, link: PodLink) -> None:
         netlink.execute(node, [netlink.delete_link(link.index)])
 
 
-def node_rules(node_address: str, pod_cidr: str, management: str, hairpin: Iterable[str]) -> str:
-    """The node's own nft table. Pods reach API servers as their node, since the fabric knows no pod ranges; a pod
-    that a service sends back to itself gets its node's address as source, or it would answer itself directly.
-    hairpin: all pod addresses."""
-    pairs = ", ".join(f"{ip} . {ip}" for ip in hairpin)
+def node_rules(node_address: str, pod_cidr: str, management: str) -> str:
+    """The node's own nft table: pods reach API servers as their node, since the fabric knows no pod ranges."""
     return f"""table ip meshtest-node {{
-  set itself {{ type ipv4_addr . ipv4_addr; elements = {{ {pairs} }} }}
   chain postrouting {{
     type nat hook postrouting priority srcnat; policy accept;
     ip saddr {pod_cidr} ip daddr {management} snat to {node_address}
-    ip saddr . ip daddr @itself snat to {node_address}
   }}
 }}
 """

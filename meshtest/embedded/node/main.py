@@ -10,6 +10,8 @@ from collections.abc import Awaitable
 
 from kubeclient import Client, connection_from_kubeconfig
 from meshtest.embedded.config import NodeConfig
+from meshtest.embedded.network.services import ServiceProxy
+from meshtest.embedded.network.services_watch import ServiceWatch
 from meshtest.embedded.node.dial import DialServer
 from meshtest.embedded.node.host import Host
 from meshtest.embedded.node.kubelet import Kubelet
@@ -61,14 +63,21 @@ async def _forever(part: Awaitable[None]) -> None:
 
 
 def _network(config: NodeConfig, client: Client) -> list[Awaitable[None]]:
-    """Service proxy and DNS of this node."""
+    """Service proxy and DNS of this node, on one watch of Services."""
+    watch = ServiceWatch(client)
+    proxy = ServiceProxy(
+        client,
+        config.netns_fd,
+        node_name=config.name,
+        node_address=config.address,
+        service_cidrs=config.service_cidrs,
+        local=[config.dns_address],
+        watch=watch,
+    )
+    parts: list[Awaitable[None]] = [watch.run(), proxy.run()]
     try:
         from meshtest.embedded.network.dns import DnsServer
-        from meshtest.embedded.network.services import ServiceProxy
     except ImportError as error:
-        log.warning("no services: %s", error)
-        return []
-    return [
-        ServiceProxy(client, config.netns_fd).run(),
-        DnsServer(client, config.netns_fd, config.dns_address, config.dns_domain).run(),
-    ]
+        log.warning("no DNS: %s", error)
+        return parts
+    return [*parts, DnsServer(client, config.netns_fd, config.dns_address, config.dns_domain).run()]

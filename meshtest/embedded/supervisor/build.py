@@ -8,7 +8,6 @@ import os
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
-from ipaddress import IPv4Network
 from pathlib import Path
 
 from meshtest.embedded import linux, pki
@@ -49,9 +48,7 @@ def make_network(plan: SetPlan) -> tuple[int, dict[str, int]]:
                 MANAGEMENT_CIDR,
                 [dns[node.name]],
             )
-            hosts = (str(host) for host in IPv4Network(node.pod_cidr).hosts())
-            rules = wiring.node_rules(node.address, node.pod_cidr, MANAGEMENT_CIDR, hosts)
-            wiring.apply_rules(nodes[node.name], rules)
+            wiring.apply_rules(nodes[node.name], wiring.node_rules(node.address, node.pod_cidr, MANAGEMENT_CIDR))
         for node in network.nodes:
             peers = {other.pod_cidr: other.address for other in network.nodes if other is not node}
             wiring.add_peer_routes(nodes[node.name], peers)
