@@ -111,8 +111,6 @@ def _control_plane(settings: Settings) -> Json:
         "name": XDS_CLUSTER,
         "type": "STRICT_DNS",
         "dns_lookup_family": "V4_PREFERRED",
-        "dns_refresh_rate": "300s",
-        "respect_dns_ttl": False,
         "connect_timeout": "1s",
         "load_assignment": _endpoint(XDS_CLUSTER, _socket(settings.discovery.host, settings.discovery.port)),
         "typed_extension_protocol_options": _http2(keepalive=True),
@@ -191,16 +189,5 @@ def bootstrap(settings: Settings, sds_socket: str = str(SDS_SOCKET)) -> Json:
         "stats_config": {
             "use_all_default_tags": False,
             "stats_matcher": {"inclusion_list": {"patterns": [{"prefix": prefix} for prefix in STATS]}},
-        },
-        "layered_runtime": {
-            "layers": [
-                {
-                    "name": "meshtest",
-                    "static_layer": {
-                        "overload.global_downstream_max_connections": 50000,
-                        "re2.max_program_size.error_level": 32768,
-                    },
-                }
-            ]
         },
     }

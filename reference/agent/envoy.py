@@ -34,6 +34,7 @@ def command(envoy: Path, config: Path, settings: Settings) -> list[str]:
         *("--config-path", str(config)),
         *("--concurrency", str(settings.concurrency)),
         *("--log-level", settings.log_level),
+        *("--component-log-level", "main:error"),
         *("--drain-time-s", str(max(round(settings.drain_seconds), 1))),
         *("--drain-strategy", "immediate"),
         *("--file-flush-interval-msec", "20"),

@@ -1,12 +1,9 @@
 """Puts the control plane together and runs it: informers → world → pusher → streams, and the servers around them."""
 
 import asyncio
-import datetime
 import json
 import logging
 import ssl
-import tempfile
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import grpc
@@ -15,8 +12,9 @@ from aiohttp import web
 from kubeclient import Client, connection_from_kubeconfig, connection_in_cluster
 from reference.api import InvalidConfig, find, parse, parse_mesh_config
 from reference.controlplane.ca.authority import RootDistributor, load_or_create_root
+from reference.controlplane.ca.server_certificate import ServerCertificate
 from reference.controlplane.ca.service import CertificateService
-from reference.controlplane.ca.signing import WORKLOAD_LIFETIME, KeyPair, Signer, now
+from reference.controlplane.ca.signing import Signer
 from reference.controlplane.ca.tokens import TokenReviewer, bearer
 from reference.controlplane.debug.metrics import Metrics
 from reference.controlplane.debug.server import DebugServer
@@ -40,7 +38,6 @@ from reference.controlplane.xds.types import short
 log = logging.getLogger(__name__)
 Obj = dict[str, Any]
 Context: TypeAlias = grpc.aio.ServicerContext
-RENEW = WORKLOAD_LIFETIME / 2
 GRPC_OPTIONS = [
     ("grpc.max_concurrent_streams", 100_000),
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
@@ -80,7 +77,7 @@ class ControlPlane:
         group.create_task(RootDistributor(client, signer.root_pem, informers.by_kind["Namespace"]).run())
         metrics = Metrics()
         reviewer = TokenReviewer(client, trust_domain)
-        certificate = Certificate(signer, settings.server_names)
+        certificate = ServerCertificate(signer, settings.server_names)
         await self._webhooks(certificate, informers, metrics)
         group.create_task(BundleWriter(client, settings.namespace, signer.root_pem).run())
 
@@ -127,7 +124,7 @@ class ControlPlane:
         app.router.add_get("/ready", ready)
         return app
 
-    async def _webhooks(self, certificate: "Certificate", informers: Informers, metrics: Metrics) -> None:
+    async def _webhooks(self, certificate: ServerCertificate, informers: Informers, metrics: Metrics) -> None:
         def values() -> SidecarValues:
             metrics.injections.inc()
             text = informers.config(INJECTOR_CONFIG_MAP, "values")
@@ -143,7 +140,7 @@ class ControlPlane:
 
     async def _grpc(
         self,
-        certificate: "Certificate",
+        certificate: ServerCertificate,
         signer: Signer,
         reviewer: TokenReviewer,
         world: World,
@@ -190,47 +187,3 @@ def invalid(obj: Obj) -> str | None:
     except InvalidConfig as error:
         return str(error)
     return None
-
-
-class Certificate:
-    """The control plane's own server certificate, signed by the mesh's root and renewed at half of its life."""
-
-    def __init__(self, signer: Signer, names: list[str]) -> None:
-        self._signer, self._names = signer, names
-        self._pair: KeyPair = signer.server(names, now())
-        self._version = 1
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.minimum_version = ssl.TLSVersion.TLSv1_2
-        self._load()
-
-    def _load(self) -> None:
-        with tempfile.NamedTemporaryFile(prefix="istiod-") as file:
-            # Python's ssl reads certificates from files only; this one is 0600 and gone at once.
-            file.write(self._pair.certificate + self._pair.key)
-            file.flush()
-            self.context.load_cert_chain(Path(file.name))
-
-    def _configuration(self) -> Any:
-        pairs = [(self._pair.key, self._pair.certificate)]
-        return grpc.ssl_server_certificate_configuration(pairs, root_certificates=self._signer.root_pem)
-
-    def credentials(self, *, require_client: bool) -> grpc.ServerCredentials:
-        """Credentials that follow renewals."""
-        served = self._version
-
-        def fetch() -> Any:
-            nonlocal served
-            if served == self._version:
-                return None
-            served = self._version
-            return self._configuration()
-
-        return grpc.dynamic_ssl_server_credentials(self._configuration(), fetch, require_client)
-
-    async def renew(self) -> None:
-        """Never ends by itself."""
-        while True:
-            await asyncio.sleep(RENEW / datetime.timedelta(seconds=1))
-            self._pair = self._signer.server(self._names, now())
-            self._version += 1
-            self._load()
