@@ -7,6 +7,7 @@ shows as CreateContainerConfigError.
 from __future__ import annotations
 
 import base64
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -114,7 +115,7 @@ def resource_value(pod: Obj, container: Obj, reference: Obj) -> str:
     if text is None:
         text = NODE_ALLOCATABLE.get(resource, "0") if kind == "limits" else "0"
     divisor = quantity(str(reference.get("divisor") or "1")) or Decimal(1)
-    return str(-((-quantity(str(text))) // divisor))  # rounded up
+    return str(math.ceil(quantity(str(text)) / divisor))
 
 
 def _key_value(kind: str, lookup: Lookup, namespace: str, reference: Obj) -> str | None:
