@@ -10,6 +10,7 @@ from collections.abc import Awaitable
 
 from kubeclient import Client, connection_from_kubeconfig
 from meshtest.embedded.config import NodeConfig
+from meshtest.embedded.network.dns import DnsServer
 from meshtest.embedded.network.services import ServiceProxy
 from meshtest.embedded.network.services_watch import ServiceWatch
 from meshtest.embedded.node.dial import DialServer
@@ -74,10 +75,5 @@ def _network(config: NodeConfig, client: Client) -> list[Awaitable[None]]:
         local=[config.dns_address],
         watch=watch,
     )
-    parts: list[Awaitable[None]] = [watch.run(), proxy.run()]
-    try:
-        from meshtest.embedded.network.dns import DnsServer
-    except ImportError as error:
-        log.warning("no DNS: %s", error)
-        return parts
-    return [*parts, DnsServer(client, config.netns_fd, config.dns_address, config.dns_domain).run()]
+    dns = DnsServer(client, config.netns_fd, config.dns_address, config.dns_domain, watch=watch)
+    return [watch.run(), proxy.run(), dns.run()]
