@@ -49,6 +49,18 @@ class Grouped(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
         super().__init__(config, log)
         self._world = world
 
+    def schedule(self) -> None:
+        """As xdist's, and end workers for whom nothing is left.
+
+        A worker runs its last test only once it knows that none follows; xdist does not tell one that came late, in
+        place of a crashed one, and waits for ever.
+        """
+        super().schedule()
+        if self.collection is not None and not self.workqueue:
+            for node in self.nodes:
+                if not node.shutting_down:
+                    node.shutdown()
+
     def _split_scope(self, nodeid: str) -> str:
         broker = self._world.broker
         return broker.groups.get(nodeid, nodeid) if broker else nodeid

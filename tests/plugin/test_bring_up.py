@@ -1,0 +1,122 @@
+"""What is brought up when, and that it goes once, whatever happens."""
+
+import json
+from typing import Any
+
+import pytest
+
+USES = """
+    import os
+    import pytest
+    {extra}
+    def test_plain(): pass
+    def test_one(ctx): {one}
+    def test_two(cluster): assert cluster.name == "cluster-0"
+"""
+
+
+def module(one: str = "pass", extra: str = "") -> str:
+    return USES.format(one=one, extra=extra)
+
+
+def test_nothing_starts_for_tests_that_need_nothing(runs: Any) -> None:
+    runs.tests(test_it=module())
+    runs.run("-k", "plain").assert_outcomes(passed=1, deselected=2)
+    assert runs.events == []
+
+
+@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+def test_collecting_starts_nothing(runs: Any, workers: str) -> None:
+    runs.tests(test_it=module())
+    result = runs.run("--collect-only", "-q", workers)
+    assert result.ret == 0
+    assert runs.events == []
+
+
+@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+def test_starts_once_and_stops_once(runs: Any, workers: str) -> None:
+    runs.tests(test_it=module())
+    runs.run(workers).assert_outcomes(passed=3)
+    assert runs.events == ["start", "stop"]
+
+
+@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+def test_a_failure_with_exitfirst_still_stops(runs: Any, workers: str) -> None:
+    runs.tests(test_it=module(one="assert False"))
+    result = runs.run("-x", workers)
+    assert result.parseoutcomes()["failed"] == 1
+    assert [each for each in runs.events if each in ("start", "stop")] == ["start", "stop"]
+
+
+def test_an_interrupt_still_stops(runs: Any) -> None:
+    runs.tests(test_it=module(one="raise KeyboardInterrupt"))
+    result = runs.run()
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    assert runs.events == ["start", "stop"]
+
+
+def test_a_crashed_worker_leaves_the_others_running(runs: Any) -> None:
+    runs.tests(test_it=module(one="ctx.namespace; os._exit(3)"), test_more="def test_more(env): pass")
+    result = runs.run("-n2")
+    assert result.parseoutcomes()["passed"] == 3
+    assert result.parseoutcomes()["failed"] == 1
+    result.stdout.fnmatch_lines(["*crashed while running*test_one*"])
+    assert (runs.events[0], runs.events[-1]) == ("start", "stop")
+    assert [each for each in runs.events if each.startswith("delete ")] in (["delete w0-apps"], ["delete w1-apps"])
+
+
+def test_an_environment_that_does_not_start_fails_each_test_with_its_reason(runs: Any, monkeypatch: Any) -> None:
+    monkeypatch.setenv("FAKE_BROKEN", "1")
+    runs.tests(test_it=module())
+    result = runs.run()
+    result.assert_outcomes(passed=1, errors=2)
+    result.stdout.fnmatch_lines(["*OSError: no more memory*"])
+    assert runs.events == ["start"]
+
+
+def test_namespaces_go_where_the_environment_stays(runs: Any, monkeypatch: Any) -> None:
+    monkeypatch.setenv("FAKE_DISPOSABLE", "0")
+    runs.tests(test_it="def test_one(ctx): assert ctx.create_namespace('extra') == 'w0-extra'")
+    runs.run().assert_outcomes(passed=1)
+    assert runs.events == ["start", "apply w0-extra", "delete w0-extra", "stop"]
+
+
+@pytest.mark.parametrize(
+    ("option", "fails", "last"),
+    [
+        ("--nocleanup", False, ["keep", "stop"]),
+        ("--nocleanup=on-failure", False, ["stop"]),
+        ("--nocleanup=on-failure", True, ["keep", "stop"]),
+    ],
+)
+def test_nocleanup_keeps_and_says_how_to_reach_it(runs: Any, option: str, fails: bool, last: list[str]) -> None:
+    runs.tests(test_it=module(one="assert False" if fails else "pass"))
+    result = runs.run(option, "test_it.py")
+    assert runs.events[1:] == last
+    if "keep" in last:
+        result.stdout.fnmatch_lines(["*export KUBECONFIG=/kube.config*", "*meshtest cleanup run-*"])
+
+
+def test_timings_are_written_as_json(runs: Any) -> None:
+    runs.tests(test_it="def test_one(ctx):\n    with ctx.phase('calls'): pass")
+    for workers in ("-n0", "-n1"):
+        result = runs.run("--timings", "timings.json", workers)
+        result.stdout.fnmatch_lines(["*time by phase*calls*", "*command to first test body*"])
+        figures = json.loads((runs.path / "timings.json").read_text())
+        assert {"provision", "calls", "cleanup"} <= set(figures["phases_s"])
+        assert 0 < figures["cold_start_s"] < figures["total_s"]
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--env", "kind"], "*--env kind: not yet in this release; available: *embedded*"),
+        (["--env", "moon"], "*--env moon: no such environment; available: *embedded*"),
+        (["--nocleanup=sometimes"], "*--nocleanup=sometimes: expected always or on-failure*"),
+    ],
+)
+def test_options_that_do_not_exist_say_what_does(runs: Any, args: list[str], message: str) -> None:
+    runs.tests(test_it=module())
+    result = runs.run(*args)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([message])
