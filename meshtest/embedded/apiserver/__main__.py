@@ -9,8 +9,9 @@ import argparse
 import socket
 from pathlib import Path
 
-from .. import pki
-from ..config import ApiServerConfig
+from meshtest.embedded import pki
+from meshtest.embedded.config import ApiServerConfig
+
 from .main import run
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import ipaddress
 from typing import Any
 
+from meshtest.embedded.config import ApiServerConfig
+
 from . import bootstrap_roles, metadata
-from ..config import ApiServerConfig
 from .kinds import Kind, Registry
 from .rules import for_kind
 from .store import Store

@@ -33,12 +33,15 @@ SERVER = User("system:apiserver", (MASTERS, AUTHENTICATED))
 
 @dataclass(slots=True)
 class Call:
-    """One write as it goes through admission. ``warnings`` are returned as headers."""
+    """One write as it goes through admission. ``warnings`` are returned as headers; ``applying``: server-side apply has
+    done the bookkeeping of managedFields itself.
+    """
 
     user: User
     options: WriteOptions = field(default_factory=WriteOptions)
     user_agent: str = ""
     warnings: list[str] = field(default_factory=list)
+    applying: bool = False
 
     @property
     def manager(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from . import structural, validation
 from .call import Call
 from .errors import FieldError, bad_request
 from .kinds import Kind
@@ -16,8 +17,6 @@ class Conform:
 
     def incoming(self, kind: Kind, version: str, obj: Obj, call: Call) -> None:
         """Prune and default ``obj`` in place; complain about unknown fields as ``call.options`` asks."""
-        from . import structural
-
         if not kind.custom:
             unknown = self._unknown_builtin(kind, version, obj) if call.options.field_validation != "Ignore" else []
         else:
@@ -47,7 +46,5 @@ class Conform:
     def validate(self, kind: Kind, version: str, obj: Obj, old: Obj | None) -> list[FieldError]:
         if not kind.custom:
             return []
-        from . import structural
-
         schema = kind.schemas.get(version)
-        return structural.validate(obj, schema, old) if schema else []
+        return validation.validate(obj, schema, old) if schema else []

@@ -12,7 +12,8 @@ import ssl
 
 from aiohttp import web
 
-from ..config import ApiServerConfig
+from meshtest.embedded.config import ApiServerConfig
+
 from . import bootstrap, core
 from .authn import Authenticator
 from .server import Server
@@ -61,6 +62,7 @@ async def serving(config: ApiServerConfig):  # type: ignore[no-untyped-def]
         yield parts
     finally:
         await runner.cleanup()
+        await parts.close()
 
 
 def _request(loop: asyncio.AbstractEventLoop, message, payload, protocol, writer, task):  # type: ignore[no-untyped-def]

@@ -23,7 +23,7 @@ def on_write(new: Obj, old: Obj | None, manager: str, api_version: str, subresou
     if old is None:
         fields = fieldset.of_object(new, shape)
         if fields:
-            meta["managedFields"] = [_entry(manager, "Update", api_version, fields, subresource)]
+            meta["managedFields"] = [entry(manager, "Update", api_version, fields, subresource)]
         return
     entries: list[Obj] = list(meta.get("managedFields") or [])
     changed, removed = fieldset.changes(new, old, shape)
@@ -31,33 +31,33 @@ def on_write(new: Obj, old: Obj | None, manager: str, api_version: str, subresou
         return
     out: list[Obj] = []
     mine: Obj | None = None
-    for entry in entries:
-        fields = entry.get("fieldsV1") or {}
+    for each in entries:
+        fields = each.get("fieldsV1") or {}
         is_mine = (
-            entry.get("operation") == "Update"
-            and entry.get("manager") == manager
-            and entry.get("subresource", "") == subresource
-            and entry.get("apiVersion") == api_version
+            each.get("operation") == "Update"
+            and each.get("manager") == manager
+            and each.get("subresource", "") == subresource
+            and each.get("apiVersion") == api_version
         )
         fields = fieldset.difference(fields, removed)
         if is_mine:
-            mine = {**entry, "fieldsV1": fieldset.union(fields, changed), "time": now()}
+            mine = {**each, "fieldsV1": fieldset.union(fields, changed), "time": now()}
             out.append(mine)
             continue
         fields = fieldset.difference(fields, changed)
-        if fields == entry.get("fieldsV1"):
-            out.append(entry)
+        if fields == each.get("fieldsV1"):
+            out.append(each)
         elif fields:
-            out.append({**entry, "fieldsV1": fields})
+            out.append({**each, "fieldsV1": fields})
     if mine is None and changed:
-        out.append(_entry(manager, "Update", api_version, changed, subresource))
+        out.append(entry(manager, "Update", api_version, changed, subresource))
     if out:
         meta["managedFields"] = out
     else:
         meta.pop("managedFields", None)
 
 
-def _entry(manager: str, operation: str, api_version: str, fields: Obj, subresource: str) -> Obj:
+def entry(manager: str, operation: str, api_version: str, fields: Obj, subresource: str) -> Obj:
     entry: Obj = {
         "manager": manager,
         "operation": operation,

@@ -15,6 +15,7 @@ from .kinds import Kind
 from .metadata import now
 from .rbac import Question
 from .request import Target
+from .reviews_common import user_info
 from .tokens import MIN_SECONDS, InvalidToken
 
 Obj = dict[str, Any]
@@ -81,16 +82,6 @@ def answer(core: Core, kind: Kind, target: Target, obj: Obj, call: Call) -> web.
     return json_response(
         {"kind": kind.kind, "apiVersion": kind.api_version(), "metadata": meta, "spec": spec, "status": status}, 201
     )
-
-
-def user_info(user: User) -> Obj:
-    """UserInfo as reviews and webhooks show it."""
-    out: Obj = {"username": user.name, "groups": list(user.groups)}
-    if user.uid:
-        out["uid"] = user.uid
-    if user.extra:
-        out["extra"] = {key: list(values) for key, values in user.extra.items()}
-    return out
 
 
 def _token_review(core: Core, spec: Obj) -> Obj:

@@ -59,13 +59,18 @@ class Writes:
         self._conform.incoming(kind, version, obj, call)
         rules = for_kind(kind)
         rules.default(obj)
-        applied = meta.get("managedFields")
+        given = meta.pop("managedFields", None)
         metadata.fill(meta, kind.generation)
         obj["apiVersion"] = kind.api_version(version)
         collection = self._collection(kind)
         name = meta.get("name", "")
         if name and collection.get(namespace, name) is not None:
             raise already_exists(kind.group, kind.plural, name)
+        # Before admission: what it adds is nobody's.
+        if call.applying and given:
+            meta["managedFields"] = given
+        else:
+            managed.on_write(obj, None, call.manager, kind.api_version(version), "")
         attributes = Attributes("CREATE", kind, version, namespace, name, "", call)
         obj = await self._admission.mutate(attributes, obj, None)
         meta = obj["metadata"]
@@ -75,10 +80,6 @@ class Writes:
             obj.pop("status", None)
         self._validate(kind, version, obj, None)
         await self._admission.validate(attributes, obj, None)
-        if applied:
-            meta["managedFields"] = applied
-        else:
-            managed.on_write(obj, None, call.manager, kind.api_version(version), "")
         obj["apiVersion"] = kind.api_version()
         if collection.get(namespace, meta["name"]) is not None:
             raise already_exists(kind.group, kind.plural, meta["name"])
@@ -180,6 +181,11 @@ class Writes:
         metadata.carry_over(meta, before["metadata"])
         _keep_other_part(kind, version, new, before, subresource)
         rules.update(new, before) if subresource == "" else None
+        base = given if given is not None else before["metadata"].get("managedFields")
+        if base and not reset:
+            meta["managedFields"] = base
+        if not call.applying and not reset and not (subresource and call.user.is_system):
+            managed.on_write(new, before, call.manager, kind.api_version(version), subresource)
         attributes = Attributes("UPDATE", kind, version, namespace, name, subresource, call)
         new = await self._admission.mutate(attributes, new, before)
         meta = new["metadata"]
@@ -192,15 +198,6 @@ class Writes:
         if kind.generation and _spec_changed(kind, version, new, before):
             meta["generation"] = before["metadata"].get("generation", 0) + 1
         meta["resourceVersion"] = before["metadata"]["resourceVersion"]
-        if given is not None and not reset and given != before["metadata"].get("managedFields"):
-            meta["managedFields"] = given  # server-side apply has done its own bookkeeping
-        elif reset:
-            pass
-        else:
-            if "managedFields" in before["metadata"]:
-                meta["managedFields"] = before["metadata"]["managedFields"]
-            if not (subresource and call.user.is_system):
-                managed.on_write(new, before, call.manager, kind.api_version(version), subresource)
         if _same(new, before):
             return old
         new["apiVersion"] = kind.api_version()
@@ -290,8 +287,10 @@ def _keep_other_part(kind: Kind, version: str, new: Obj, old: Obj, subresource: 
     new.update(kept)
     if status is not None:
         new["status"] = status
-    fixed = ("labels", "annotations", "finalizers", "ownerReferences") if kind.custom else ("ownerReferences",)
-    if not kind.custom and kind.key not in ("pods", "nodes", "namespaces"):
+    fixed: tuple[str, ...] = ("ownerReferences",)
+    if kind.custom:
+        fixed = ("labels", "annotations", "finalizers", "ownerReferences")
+    elif kind.key not in ("pods", "nodes", "namespaces"):
         fixed = ("labels", "ownerReferences")
     for key in fixed:
         if key in old["metadata"]:

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import FieldError
-from ..kinds import Kind
+from meshtest.embedded.apiserver.errors import FieldError
+from meshtest.embedded.apiserver.kinds import Kind
+
 from . import config, definitions, events, networking, pods, rbac, services, workloads
 
 Obj = dict[str, Any]

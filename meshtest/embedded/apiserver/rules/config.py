@@ -6,7 +6,7 @@ import base64
 import binascii
 from typing import Any
 
-from ..errors import FieldError, forbidden_field, invalid, required, type_invalid
+from meshtest.embedded.apiserver.errors import FieldError, forbidden_field, invalid, required, type_invalid
 
 Obj = dict[str, Any]
 

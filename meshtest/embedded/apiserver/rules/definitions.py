@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..errors import FieldError, invalid, not_supported, required
-from ..metadata import is_label, is_subdomain
+from meshtest.embedded.apiserver.errors import FieldError, invalid, not_supported, required
+from meshtest.embedded.apiserver.metadata import is_label, is_subdomain
 
 Obj = dict[str, Any]
 
@@ -21,7 +21,7 @@ def default(obj: Obj) -> None:
 
 
 def create(obj: Obj) -> None:
-    from ..crds import accept
+    from meshtest.embedded.apiserver.crds import accept
 
     obj["status"] = {}
     if not validate(obj):
@@ -29,7 +29,7 @@ def create(obj: Obj) -> None:
 
 
 def update(new: Obj, old: Obj) -> None:
-    from ..crds import accept
+    from meshtest.embedded.apiserver.crds import accept
 
     new["status"] = {**(old.get("status") or {})}
     if not validate(new):

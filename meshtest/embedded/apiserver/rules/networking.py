@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..errors import FieldError, not_supported, required
+from meshtest.embedded.apiserver.errors import FieldError, not_supported, required
 
 Obj = dict[str, Any]
 _FAMILIES = ("IPv4", "IPv6", "FQDN")

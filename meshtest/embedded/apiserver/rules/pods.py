@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..errors import FieldError, duplicate, forbidden_field, invalid, not_supported, required
-from ..metadata import LABEL_TEXT, is_label
+from meshtest.embedded.apiserver.errors import FieldError, duplicate, forbidden_field, invalid, not_supported, required
+from meshtest.embedded.apiserver.metadata import LABEL_TEXT, is_label
 
 Obj = dict[str, Any]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..errors import FieldError, invalid, not_supported, required
+from meshtest.embedded.apiserver.errors import FieldError, invalid, not_supported, required
 
 Obj = dict[str, Any]
 GROUP = "rbac.authorization.k8s.io"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..errors import FieldError, duplicate, forbidden_field, invalid, not_supported, required
+from meshtest.embedded.apiserver.errors import FieldError, duplicate, forbidden_field, invalid, not_supported, required
 
 Obj = dict[str, Any]
 _TYPES = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")

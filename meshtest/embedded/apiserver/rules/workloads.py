@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..errors import FieldError, invalid, not_supported, required
-from ..selectors import from_object, matches_labels
+from meshtest.embedded.apiserver.errors import FieldError, invalid, not_supported, required
+from meshtest.embedded.apiserver.selectors import from_object, matches_labels
+
 from . import pods
 
 Obj = dict[str, Any]

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from ..kinds import Column
+from meshtest.embedded.apiserver.kinds import Column
 
 Obj = dict[str, Any]
 Cells = Callable[[Obj], list[Any]]

@@ -6,7 +6,8 @@ import functools
 import re
 from typing import Any
 
-from ..kinds import Column
+from meshtest.embedded.apiserver.kinds import Column
+
 from . import builtin
 
 Obj = dict[str, Any]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ..kinds import Column, Kind
-from ..store import Item
+from meshtest.embedded.apiserver.kinds import Column, Kind
+from meshtest.embedded.apiserver.store import Item
+
 from . import builtin, custom
 
 Obj = dict[str, Any]
