@@ -6,7 +6,8 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Awaitable
+from collections.abc import Coroutine
+from dataclasses import dataclass
 
 from kubeclient import Client, connection_from_kubeconfig
 from meshtest.embedded.config import NodeConfig
@@ -42,12 +43,14 @@ async def _main(config: NodeConfig) -> None:
         kubelet.start()
         for informer in (kubelet.pods, host.config_maps, host.secrets):
             group.create_task(informer.run())
-        for part in _network(config, client):
-            group.create_task(_forever(part))
+        network = _network(config, client)
+        for part in network.parts():
+            group.create_task(part)
         if config.dial_path is not None:
             group.create_task(DialServer(kubelet, config.dial_path).run())
         group.create_task(_watch_warm(runtime))
         await kubelet.register()
+        await network.synced()
         group.create_task(kubelet.heartbeat())
         if config.ready_fd is not None:
             os.write(config.ready_fd, b"r")
@@ -59,12 +62,25 @@ async def _watch_warm(runtime: Runtime) -> None:
     raise WarmGone("the warm process has closed its socket, see warm.log")
 
 
-async def _forever(part: Awaitable[None]) -> None:
-    await part
-
-
-def _network(config: NodeConfig, client: Client) -> list[Awaitable[None]]:
+@dataclass(frozen=True, slots=True)
+class _Network:
     """Service proxy and DNS of this node, on one watch of Services."""
+
+    watch: ServiceWatch
+    proxy: ServiceProxy
+    dns: DnsServer
+
+    def parts(self) -> list[Coroutine[None, None, None]]:
+        """What has to run for ever."""
+        return [self.watch.run(), self.proxy.run(), self.dns.run()]
+
+    async def synced(self) -> None:
+        """Until all that exists is in force."""
+        await self.proxy.synced.wait()
+        await self.dns.synced.wait()
+
+
+def _network(config: NodeConfig, client: Client) -> _Network:
     watch = ServiceWatch(client)
     proxy = ServiceProxy(
         client,
@@ -76,4 +92,4 @@ def _network(config: NodeConfig, client: Client) -> list[Awaitable[None]]:
         watch=watch,
     )
     dns = DnsServer(client, config.netns_fd, config.dns_address, config.dns_domain, watch=watch)
-    return [watch.run(), proxy.run(), dns.run()]
+    return _Network(watch, proxy, dns)
