@@ -24,6 +24,10 @@ Affected = Callable[[P], frozenset[str]]
 HISTORY = 5_000
 
 
+def _soon(push: Callable[[], None]) -> object:
+    return asyncio.get_running_loop().call_soon(push)
+
+
 class World(Protocol[P_contra]):
     """The state that resources are generated from."""
 
@@ -44,12 +48,18 @@ class Sent:
 class Pusher(Generic[P]):
     """`record` takes changes; pushes happen by themselves once `start` was called.
 
-    progress: called when what the barrier looks at changed.
+    progress: called when what the barrier looks at changed. schedule: runs a push later in this turn of the loop.
     """
 
     def __init__(
-        self, ledger: Ledger, world: World[P], connections: Connections[P], progress: Callable[[], None]
+        self,
+        ledger: Ledger,
+        world: World[P],
+        connections: Connections[P],
+        progress: Callable[[], None],
+        schedule: Callable[[Callable[[], None]], object] = _soon,
     ) -> None:
+        self._schedule = schedule
         self._ledger, self._world, self._connections, self._progress = ledger, world, connections, progress
         self._changed: list[Key] = []
         self._pushed = 0
@@ -71,7 +81,7 @@ class Pusher(Generic[P]):
         self._changed.append(key)
         if self._started and not self._scheduled:
             self._scheduled = True
-            asyncio.get_running_loop().call_soon(self._push)
+            self._schedule(self._push)
 
     def _push(self) -> None:
         self._scheduled = False
