@@ -1,0 +1,79 @@
+"""The way to a pod's control endpoint: HTTP over sockets dialled into the pod, kept open between calls."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import socket
+import threading
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from meshtest.framework.errors import MeshtestError
+
+if TYPE_CHECKING:
+    from meshtest.kube import Kube
+
+CONTROL_PORT = 17171
+
+
+class ControlError(MeshtestError):
+    """The source workload could not be asked to call, or refused to."""
+
+
+class _Connection(http.client.HTTPConnection):
+    def __init__(self, connected: socket.socket) -> None:
+        super().__init__("localhost")
+        self.sock = connected
+
+
+class Control:
+    """Connections to the pods of one cluster. Safe from several threads: each uses one of its own at a time."""
+
+    def __init__(self, kube: Kube) -> None:
+        self._kube = kube
+        self._idle: dict[tuple[str, str], list[_Connection]] = {}
+        self._lock = threading.Lock()
+
+    def call(self, namespace: str, pod: str, spec: Mapping[str, Any], deadline: float) -> list[dict[str, Any]]:
+        """Have a pod make a call; the responses' data. `deadline` in seconds. Errors: ControlError."""
+        key = (namespace, pod)
+        body = orjson.dumps(spec)
+        with self._lock:
+            idle = self._idle.get(key)
+            kept = idle.pop() if idle else None
+        if kept is not None:
+            with contextlib.suppress(http.client.HTTPException, ConnectionError):
+                return self._ask(key, kept, body, deadline)
+        try:
+            return self._ask(key, _Connection(self._kube.dial(namespace, pod, CONTROL_PORT)), body, deadline)
+        except (OSError, http.client.HTTPException) as error:
+            raise ControlError(
+                f"echo {namespace}/{pod}: asked to call, gave no answer within {deadline:g} s: {error or type(error)}"
+            ) from error
+
+    def _ask(self, key: tuple[str, str], connection: _Connection, body: bytes, deadline: float) -> list[dict[str, Any]]:
+        try:
+            connection.sock.settimeout(deadline)
+            connection.request("POST", "/call", body=body, headers={"Content-Type": "application/json"})
+            response = connection.getresponse()
+            answer = orjson.loads(response.read())
+        except BaseException:
+            connection.close()
+            raise
+        with self._lock:
+            self._idle.setdefault(key, []).append(connection)
+        if response.status != 200:
+            raise ControlError(f"echo {'/'.join(key)}: refused to call: {answer.get('error', answer)}")
+        found: list[dict[str, Any]] = answer["responses"]
+        return found
+
+    def close(self) -> None:
+        """Close idle connections."""
+        with self._lock:
+            idle, self._idle = self._idle, {}
+        for connections in idle.values():
+            for connection in connections:
+                connection.close()
