@@ -25,7 +25,8 @@ PAUSE_AFTER_REFUSAL = 1.0
 
 
 class ServiceProxy:
-    """`run` applies rules until cancelled; `synced` is set once all Services of the first list are in force.
+    """`run` applies rules until cancelled; `synced` is set once all Services of the first list are in force. `applied`
+    counts what was carried out since, `progress` is notified each time.
 
     netns_fd: the node's namespace.
     node_name, node_address: for the Local traffic policies and node ports.
@@ -47,6 +48,7 @@ class ServiceProxy:
     ) -> None:
         self.synced = asyncio.Event()
         self.applied = 0
+        self.progress = asyncio.Condition()
         self._netns_fd = netns_fd
         self._node = Node(node_name, (node_address,) if node_address else ())
         self._service_cidrs = tuple(service_cidrs)
@@ -99,8 +101,10 @@ class ServiceProxy:
             except RulesRefused as error:
                 log.error("rules of services: %s", error)
                 return False
-            self.applied += 1
         self._state.confirm()
+        async with self.progress:
+            self.applied += 1
+            self.progress.notify_all()
         return True
 
     def _add_routes(self) -> None:

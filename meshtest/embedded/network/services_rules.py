@@ -38,13 +38,14 @@ def chain_name(family: int, count: int, sticky: bool) -> str:
     return f"{'sticky' if sticky else 'random'}{family}-{count}"
 
 
-def _chain(name: str) -> str:
+def _chain(name: str) -> list[str]:
     kind, count = name.split("-")
     family = int(kind[-1])
     ip = _IP[family]
     pick = f"jhash {ip} saddr mod {count} seed {_SEED}" if kind.startswith("sticky") else f"numgen random mod {count}"
-    target = f"{ip} daddr . meta l4proto . th dport . {pick} map @endpoints{family}"
-    return f"dnat {ip} to {target}"
+    # by way of the mark: nft takes a map keyed by numgen itself (typeof), but later refuses further rules that use it
+    key = f"{ip} daddr . meta l4proto . th dport . meta mark"
+    return [f"meta mark set {pick}", f"dnat {ip} to {key} map @endpoints{family}"]
 
 
 def tables(frontends: Mapping[Frontend, Backends]) -> Tables:
@@ -73,12 +74,10 @@ def tables(frontends: Mapping[Frontend, Backends]) -> Tables:
 
 
 def _sets(family: int) -> str:
-    address, ip = _ADDRESS[family], _IP[family]
+    address = _ADDRESS[family]
     frontend = f"{address} . inet_proto . inet_service"
     return f"""  map services{family} {{ type {frontend} : verdict; }}
-  map endpoints{family} {{
-    typeof {ip} daddr . meta l4proto . th dport . numgen random mod 2 : {ip} daddr . th dport;
-  }}
+  map endpoints{family} {{ type {frontend} . mark : {address} . inet_service; }}
   set outside{family} {{ type {frontend}; }}
   set refused{family} {{ type {frontend}; }}
   set itself{family} {{ type {address} . {address}; }}
@@ -88,7 +87,7 @@ def _sets(family: int) -> str:
 def _frontend_rules(family: int) -> str:
     ip = _IP[family]
     key = f"{ip} daddr . meta l4proto . th dport"
-    return f"""    {key} @outside{family} meta mark set meta mark | {MASQUERADE_MARK:#x}
+    return f"""    {key} @outside{family} ct mark set {MASQUERADE_MARK:#x}
     {key} vmap @services{family}
 """
 
@@ -113,7 +112,7 @@ def _masquerading(sources: Mapping[int, str]) -> str:
         # a plain masquerade would take any address of the node, that of DNS on its loopback not excepted
         replace = f"snat {ip} to {sources[family]}" if family in sources else "masquerade"
         of_family = f"meta nfproto ipv{family}"
-        rules += f"    {of_family} meta mark & {MASQUERADE_MARK:#x} != 0 {replace}\n"
+        rules += f"    {of_family} ct mark {MASQUERADE_MARK:#x} {replace}\n"
         rules += f"    ct status dnat {ip} saddr . {ip} daddr @itself{family} {replace}\n"
     return rules
 
@@ -171,7 +170,8 @@ def change(before: Tables, after: Tables, existing_chains: Iterable[str] = ()) -
     """
     lines = []
     for name in sorted(after.chains - before.chains - set(existing_chains)):
-        lines += [f"add chain {TABLE} {name}", f"add rule {TABLE} {name} {_chain(name)}"]
+        lines.append(f"add chain {TABLE} {name}")
+        lines += [f"add rule {TABLE} {name} {rule}" for rule in _chain(name)]
     additions = []
     for name in sorted({*before.elements, *after.elements}):
         old, new = before.elements.get(name, {}), after.elements.get(name, {})
