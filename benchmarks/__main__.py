@@ -8,7 +8,7 @@ NAMES = ("cold_start", "pods", "settled", "calls", "memory")
 
 
 def main(arguments: list[str]) -> int:
-    """Progress goes to standard error, the figures to standard output; an unknown name is refused before anything runs."""
+    """Progress goes to standard error, figures to standard output; an unknown name is refused before anything runs."""
     unknown = [name for name in arguments if name not in NAMES]
     if unknown:
         print(f"unknown benchmark {', '.join(unknown)}; there are: {', '.join(NAMES)}", file=sys.stderr)

@@ -10,7 +10,7 @@ PODS_WANTED = 10
 
 
 def measure() -> dict[str, float]:
-    """`pods10_ready_s`: apply to all available; `pods10_gone_s`: delete to no pod left. The second of two rounds, warm."""
+    """`pods10_ready_s`: apply to all available; `pods10_gone_s`: delete to no pod left. The second of two rounds."""
     with environment() as running:
         kube = running.clusters[0].kube
         _round(kube, "first")

@@ -1,4 +1,4 @@
-"""From the API server's answer to settled, with 20 sidecars: a change that concerns 2 of them, and one that concerns all."""
+"""From the API server's answer to settled, with 20 sidecars: changes that concern 2 of them, and all of them."""
 
 import time
 
@@ -6,7 +6,7 @@ from benchmarks.statistics import percentile
 from benchmarks.world import available, echo_deployment, echo_service, meshed
 from kubeclient import Obj, Resource
 from kubeclient.resources import DEPLOYMENTS
-from meshtest.framework import TestContext
+from meshtest.framework.context import TestContext
 from meshtest.framework.mesh import ObjectRef
 
 CHANGES = 200
@@ -15,7 +15,7 @@ PODS_EACH = 2
 
 
 def measure() -> dict[str, float]:
-    """`settled_p50_ms`, `settled_p99_ms` (2 of 20), `settled_all_p50_ms`, `settled_all_p99_ms` (20 of 20); 200 changes each."""
+    """`settled_p50_ms`, `settled_p99_ms`: 2 of 20; `settled_all_p50_ms`, `settled_all_p99_ms`: all 20. 200 each."""
     with meshed() as context:
         kube = context.cluster.kube
         names = [f"bench-{number}" for number in range(NAMESPACES)]
@@ -37,7 +37,7 @@ def measure() -> dict[str, float]:
 
 
 def _series(context: TestContext, route: Obj, concerned: int) -> list[float]:
-    """Milliseconds of each change. A figure for another number of proxies than it claims would be a lie: that is an error."""
+    """Milliseconds of each change. A figure for another number of proxies than it claims would be a lie: an error."""
     kube = context.cluster.kube
     resource: Resource = kube.resources([route])[0]
     context.mesh.settle([ObjectRef.of(context.cluster.name, kube.apply(route)[0])])

@@ -23,7 +23,7 @@ def timed() -> Iterator[Clock]:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The smallest value that `share` (0…1) of all values do not exceed (nearest rank). Errors: ValueError on no values."""
+    """The smallest value that `share` (0…1) of all do not exceed (nearest rank). Errors: ValueError on no values."""
     if not values:
         raise ValueError("no values to take a percentile of")
     ordered = sorted(values)

@@ -10,12 +10,12 @@ from pathlib import Path
 from kubeclient import Obj
 from meshtest.environment import Environment, Topology
 from meshtest.environment.registry import factory
-from meshtest.framework import TestContext
-from meshtest.framework.context import Shared
+from meshtest.framework.context import Shared, TestContext
 from meshtest.framework.lanes import Lane
 from meshtest.framework.mesh import Mesh
 from meshtest.framework.scope import Scope
 from meshtest.framework.timing import Timings
+from meshtest.kube.client import Condition
 from meshtest.mesh import driver
 
 
@@ -102,6 +102,6 @@ def echo_service(name: str, namespace: str) -> Obj:
     }
 
 
-def available(replicas: int) -> object:
+def available(replicas: int) -> Condition:
     """A condition for Kube.wait_for on Deployments."""
     return lambda obj: obj is not None and obj.get("status", {}).get("availableReplicas", 0) >= replicas
