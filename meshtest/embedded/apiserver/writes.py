@@ -119,14 +119,15 @@ class Writes:
             meta["name"] = name
         return meta
 
-    def _validate(self, kind: Kind, version: str, obj: Obj, old: Obj | None) -> None:
+    def _validate(self, kind: Kind, version: str, obj: Obj, old: Obj | None, subresource: str = "") -> None:
         rules = for_kind(kind)
         errors: list[FieldError] = metadata.validate(kind, obj)
         if old is not None:
             errors += metadata.validate_update(obj["metadata"], old["metadata"])
         errors += self._conform.validate(kind, version, obj, old)
         errors += rules.validate(obj)
-        if old is not None and not errors:
+        if old is not None and not errors and not subresource:
+            # What writes of the object itself may not change is what binding, resize and the like exist to change.
             errors += rules.validate_update(obj, old)
         if errors:
             raise invalid_object(kind.group, kind.kind, obj["metadata"].get("name", ""), errors)
@@ -190,7 +191,7 @@ class Writes:
         new = await self._admission.mutate(attributes, new, before)
         meta = new["metadata"]
         rules.default(new)
-        self._validate(kind, version, new, before)
+        self._validate(kind, version, new, before, subresource)
         await self._admission.validate(attributes, new, before)
         collection = self._collection(kind)
         if collection.get(namespace, name) is not old:
