@@ -103,7 +103,10 @@ class ServiceAllocator:
             ) from None
         if not any(parsed in network for network in self._networks):
             listed = ", ".join(str(network) for network in self._networks)
-            why = f"failed to allocate IP {address}: the provided IP ({address}) is not in the valid range. The range of valid IPs is {listed}"
+            why = (
+                f"failed to allocate IP {address}: the provided IP ({address}) is not in the valid range. "
+                f"The range of valid IPs is {listed}"
+            )
             raise invalid_object("", "Service", name, [invalid(path, [address], why)])
         if self._taken.get(address, uid) != uid:
             why = f"failed to allocate IP {address}: provided IP is already allocated"

@@ -6,12 +6,13 @@ from typing import Any
 
 import orjson
 
+from . import protobuf
 from .errors import StatusError, bad_request, unsupported_media_type
 
 Obj = dict[str, Any]
 JSON = "application/json"
 YAML = "application/yaml"
-ACCEPTED = (JSON, YAML)
+ACCEPTED = (JSON, YAML, protobuf.MEDIA)
 PATCHES = (
     "application/json-patch+json",
     "application/merge-patch+json",
@@ -38,6 +39,8 @@ def parse(data: bytes, content_type: str) -> Any:
 def parse_object(data: bytes, content_type: str) -> Obj:
     """A JSON object, as POST and PUT need."""
     media = (content_type or JSON).split(";", 1)[0].strip().lower() or JSON
+    if media == protobuf.MEDIA:
+        return protobuf.decode(data)
     if media not in (JSON, YAML, "application/x-yaml", "text/plain", "application/octet-stream"):
         raise unsupported_media_type(media, ACCEPTED)
     value = parse(data, media)

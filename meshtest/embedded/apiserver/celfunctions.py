@@ -60,7 +60,7 @@ _FUNCTIONS = {
     "indexOf": lambda text, part: text.find(part),
     "lastIndexOf": lambda text, part: text.rfind(part),
     "join": lambda items, separator="": separator.join(items),
-    "isSorted": lambda items: all(a <= b for a, b in zip(items, items[1:], strict=False)),
+    "isSorted": lambda items: list(items) == sorted(items),
     "sum": lambda items: sum(items),
 }
 

@@ -153,7 +153,8 @@ def unsupported_media_type(given: str, accepted: Sequence[str]) -> StatusError:
     return StatusError(
         415,
         "UnsupportedMediaType",
-        f"the body of the request was in an unknown format ({given}) - accepted media types include: {', '.join(accepted)}",
+        f"the body of the request was in an unknown format ({given}) - accepted media types include: "
+        + ", ".join(accepted),
     )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .call import MASTERS, User
+from .selectors import from_object, matches_labels
 from .store import Event, Store
 
 Obj = dict[str, Any]
@@ -77,9 +78,24 @@ class Rbac:
     def _role_rules(self, reference: Obj, namespace: str) -> list[Obj]:
         if reference.get("kind") == "ClusterRole":
             found = self._store.collection(_KEYS[2]).get("", reference["name"])
+            if found is not None and found.obj.get("aggregationRule"):
+                return self._aggregated(found.obj, frozenset([found.name]))
         else:
             found = self._store.collection(_KEYS[0]).get(namespace, reference["name"])
         return (found.obj.get("rules") or []) if found is not None else []
+
+    def _aggregated(self, role: Obj, seen: frozenset[str]) -> list[Obj]:
+        """The rules of all roles that an aggregated role selects; they may be aggregated themselves."""
+        selectors = [from_object(each) for each in role["aggregationRule"].get("clusterRoleSelectors") or []]
+        out: list[Obj] = list(role.get("rules") or [])
+        for each in self._store.collection(_KEYS[2]):
+            if each.name in seen or not any(s is not None and matches_labels(s, each.labels) for s in selectors):
+                continue
+            if each.obj.get("aggregationRule"):
+                out += self._aggregated(each.obj, seen | {each.name})
+            else:
+                out += each.obj.get("rules") or []
+        return out
 
 
 def _binds(binding: Obj, user: User, namespace: str) -> bool:
@@ -127,4 +143,5 @@ def refusal(user: User, question: Question) -> str:
     if not question.plural:
         return f'User "{user.name}" cannot {question.verb} path "{question.path}"'
     where = f'in the namespace "{question.namespace}"' if question.namespace else "at the cluster scope"
-    return f'User "{user.name}" cannot {question.verb} resource "{question.resource}" in API group "{question.group}" {where}'
+    what = f'resource "{question.resource}" in API group "{question.group}"'
+    return f'User "{user.name}" cannot {question.verb} {what} {where}'

@@ -46,7 +46,7 @@ async def token_request(core: Core, target: Target, obj: Obj, call: Call) -> web
             )
             raise conflict("", "pods", pod.name, why + "The object might have been deleted and then recreated")
         if (pod.obj["spec"].get("serviceAccountName") or "default") != target.name:
-            why = f'cannot bind token for serviceaccount "{target.name}" to pod running with different serviceaccount name.'
+            why = f'cannot bind token for serviceaccount "{target.name}" to a pod that runs as another service account'
             raise bad_request(why)
         if name := pod.obj["spec"].get("nodeName"):
             node = core.store.collection("nodes").get("", name)

@@ -76,12 +76,12 @@ class Watch:
     def close(self) -> None:
         self._collection.unlisten(self)
 
-    async def take(self, timeout: float) -> bytes | None:
-        """The next bytes; a bookmark (or b"") after ``timeout`` s of quiet; None: the client fell too far behind."""
+    async def take(self, quiet: float) -> bytes | None:
+        """The next bytes; a bookmark (or b"") after ``quiet`` s of it; None: the client fell too far behind."""
         if not self._pending:
             self._wake.clear()
             try:
-                async with asyncio.timeout(timeout):
+                async with asyncio.timeout(quiet):
                     await self._wake.wait()
             except TimeoutError:
                 return self._bookmark() if self._request.bookmarks else b""

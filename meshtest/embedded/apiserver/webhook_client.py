@@ -99,4 +99,5 @@ def _url(client: Obj) -> str:
         return str(client["url"])
     service = client["service"]
     path = service.get("path") or ""
-    return f"https://{service['name']}.{service['namespace']}.svc:{service.get('port') or 443}{path if path.startswith('/') else '/' + path}"
+    port = service.get("port") or 443
+    return f"https://{service['name']}.{service['namespace']}.svc:{port}/{path.removeprefix('/')}"
