@@ -15,6 +15,7 @@ from reference.controlplane.push.ledger import Ledger
 from reference.controlplane.push.pusher import Pusher
 from reference.controlplane.push.world import World
 from reference.controlplane.xds.connections import Connections
+from reference.controlplane.xds.types import short
 
 log = logging.getLogger(__name__)
 Json = dict[str, Any]
@@ -112,7 +113,7 @@ class DebugServer:
         for each in self._connections:
             if wanted in (each.node, f"{each.pod}.{each.namespace}", each.id):
                 return {
-                    pages.short(url): pages.resources(self._world.generate(each.proxy, url, subscription.wanted()))
+                    short(url): pages.resources(self._world.generate(each.proxy, url, subscription.wanted()))
                     for url, subscription in each.subscriptions.items()
                 }
         known = [f"{each.pod}.{each.namespace}" for each in self._connections]

@@ -60,7 +60,7 @@ class World:
             if new_snapshot is not snapshot:
                 found |= affected(snapshot, new_snapshot, None, proxy)
             if new_endpoints is not endpoints:
-                found |= affected_by_endpoints(endpoints, new_endpoints, proxy)
+                found |= affected_by_endpoints(endpoints, new_endpoints, proxy, new_snapshot)
             return frozenset(name if name.startswith(PREFIX) else PREFIX + name for name in found)
 
         return of
