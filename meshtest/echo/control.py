@@ -6,7 +6,7 @@ import contextlib
 import http.client
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -39,25 +39,36 @@ class Control:
 
     def call(self, namespace: str, pod: str, spec: Mapping[str, Any], deadline: float) -> list[dict[str, Any]]:
         """Have a pod make a call; the responses' data. `deadline` in seconds. Errors: ControlError."""
-        key = (namespace, pod)
-        body = orjson.dumps(spec)
+        found: list[dict[str, Any]] = self._post((namespace, pod), "/call", spec, deadline)["responses"]
+        return found
+
+    def arrivals(self, namespace: str, pod: str, ids: Sequence[str]) -> dict[str, int]:
+        """How often each of these requests arrived at a pod, for those that did. Errors: ControlError."""
+        found: dict[str, int] = self._post((namespace, pod), "/arrivals", {"ids": ids}, 10.0)["arrivals"]
+        return found
+
+    def _post(self, key: tuple[str, str], path: str, data: Mapping[str, Any], deadline: float) -> dict[str, Any]:
+        namespace, pod = key
+        body = orjson.dumps(data)
         with self._lock:
             idle = self._idle.get(key)
             kept = idle.pop() if idle else None
         if kept is not None:
             with contextlib.suppress(http.client.HTTPException, ConnectionError):
-                return self._ask(key, kept, body, deadline)
+                return self._ask(key, kept, path, body, deadline)
         try:
-            return self._ask(key, _Connection(self._kube.dial(namespace, pod, CONTROL_PORT)), body, deadline)
+            return self._ask(key, _Connection(self._kube.dial(namespace, pod, CONTROL_PORT)), path, body, deadline)
         except (OSError, http.client.HTTPException) as error:
             raise ControlError(
-                f"echo {namespace}/{pod}: asked to call, gave no answer within {deadline:g} s: {error or type(error)}"
+                f"echo {namespace}/{pod}: asked for {path}, gave no answer within {deadline:g} s: {error or type(error)}"
             ) from error
 
-    def _ask(self, key: tuple[str, str], connection: _Connection, body: bytes, deadline: float) -> list[dict[str, Any]]:
+    def _ask(
+        self, key: tuple[str, str], connection: _Connection, path: str, body: bytes, deadline: float
+    ) -> dict[str, Any]:
         try:
             connection.sock.settimeout(deadline)
-            connection.request("POST", "/call", body=body, headers={"Content-Type": "application/json"})
+            connection.request("POST", path, body=body, headers={"Content-Type": "application/json"})
             response = connection.getresponse()
             answer = orjson.loads(response.read())
         except BaseException:
@@ -66,8 +77,8 @@ class Control:
         with self._lock:
             self._idle.setdefault(key, []).append(connection)
         if response.status != 200:
-            raise ControlError(f"echo {'/'.join(key)}: refused to call: {answer.get('error', answer)}")
-        found: list[dict[str, Any]] = answer["responses"]
+            raise ControlError(f"echo {'/'.join(key)}: refused {path}: {answer.get('error', answer)}")
+        found: dict[str, Any] = answer
         return found
 
     def close(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,6 +13,7 @@ from meshtest.echo.call import Call, Plan
 from meshtest.echo.checks import Check
 from meshtest.echo.config import EchoConfig, Port
 from meshtest.echo.control import Control
+from meshtest.echo.responses import Response
 from meshtest.framework.errors import AuthorError
 from meshtest.framework.mesh import Mesh, PodRef
 from meshtest.kube.client import is_ready
@@ -144,6 +147,31 @@ class Echo:
             raise AuthorError(f"echo {self.namespace}/{self.name} has no ready pod to call from")
         with self._ctx.phase("calls"):
             return self._control.call(self.namespace, self.pods[0].name, spec, deadline)
+
+    def arrivals(self, responses: Iterable[Response]) -> dict[str, int]:
+        """How often each of these requests arrived at this echo's pods, by request id; only those that did."""
+        ids = [response.id for response in responses]
+        total: Counter[str] = Counter()
+        for pod in self.pods:
+            total.update(self._control.arrivals(self.namespace, pod.name, ids))
+        return dict(total)
+
+    def wait_arrivals(self, responses: Sequence[Response], at_least: int, *, deadline_s: float = 5.0) -> dict[str, int]:
+        """Poll `arrivals` until `at_least` of these requests have come, as copies come after the answer.
+
+        Errors: AssertionError that shows how many had come.
+        """
+        deadline = time.monotonic() + deadline_s
+        while True:
+            found = self.arrivals(responses)
+            if len(found) >= at_least:
+                return found
+            if time.monotonic() > deadline:
+                raise AssertionError(
+                    f"{self.name}: expected at least {at_least} of {len(responses)} requests to arrive within "
+                    f"{deadline_s:g} s, got {len(found)}"
+                )
+            time.sleep(0.02)
 
     def reference(self) -> PodRef:
         """The pod that calls."""

@@ -79,6 +79,10 @@ class Attempts:
             self._counts.popitem(last=False)
         return seen
 
+    def seen(self, request_id: str) -> int:
+        """How often the id came by."""
+        return self._counts.get(request_id, 0)
+
 
 def duration(text: str) -> float:
     """Seconds of `1s`, `1.5s`, `20ms`, `1m30s`."""
@@ -194,6 +198,10 @@ class Answerer:
     def __init__(self, options: Options) -> None:
         self.options = options
         self._attempts = Attempts()
+
+    def arrivals(self, request_ids: Iterable[str]) -> dict[str, int]:
+        """How often each of these requests arrived here, for those that did; mirrored ones count too."""
+        return {each: count for each in request_ids if (count := self._attempts.seen(each))}
 
     def answer(self, seen: Seen) -> Answer:
         """Never raises: a control that cannot be obeyed is answered with 400."""

@@ -1,23 +1,27 @@
-"""The control endpoint: `POST /call` makes a call and returns every single response."""
+"""The control endpoint: `POST /call` makes a call, `POST /arrivals` tells which requests arrived here."""
 
 from __future__ import annotations
 
 import orjson
 from aiohttp import web
 
+from meshtest.echo.server.answer import Answerer
 from meshtest.echo.server.calls import BadCall, parse_call
 from meshtest.echo.server.send import send
 
 
-def control_server() -> web.Server:
-    """Answers `{"responses": [Result…]}`; 400 `{"error": …}` for a call that says nothing sensible."""
+def control_server(answerer: Answerer) -> web.Server:
+    """Answers `{"responses": [Result…]}` or `{"arrivals": {request id: count}}`; 400 `{"error": …}` for nonsense."""
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
-        if request.method != "POST" or request.path != "/call":
-            return _json(404, {"error": f"{request.method} {request.path}: expected POST /call"})
+        if request.method != "POST" or request.path not in ("/call", "/arrivals"):
+            return _json(404, {"error": f"{request.method} {request.path}: expected POST /call or /arrivals"})
         try:
-            call = parse_call(orjson.loads(await request.read()))
-        except (BadCall, TypeError, ValueError) as error:
+            data = orjson.loads(await request.read())
+            if request.path == "/arrivals":
+                return _json(200, {"arrivals": answerer.arrivals(data["ids"])})
+            call = parse_call(data)
+        except (BadCall, KeyError, TypeError, ValueError) as error:
             return _json(400, {"error": str(error)})
         return _json(200, {"responses": await send(call)})
 

@@ -49,7 +49,7 @@ async def serving(options: Options) -> AsyncIterator[Answerer]:
     """All servers of `options`, for as long as the context is open."""
     async with contextlib.AsyncExitStack() as stack:
         answerer = Answerer(options)
-        http1, control = http1_server(answerer), control_server()
+        http1, control = http1_server(answerer), control_server(answerer)
         for server in (http1, control):
             stack.push_async_callback(_drain, server)
 
