@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import os
 import socket
 from collections.abc import Callable
@@ -155,8 +154,6 @@ def cluster_programs(cluster: ClusterPlan, ground: Ground, state: Path) -> list[
         Program("apiserver", directory / "apiserver.log", apiserver, frozenset({*sockets, first_node})),
         Program("controllers", directory / "controllers.log", controllers),
     ]
-    if importlib.util.find_spec("meshtest.embedded.controllers.main") is None:
-        programs.pop()  # TODO: until H3's controllers are there
     for number, _ in enumerate(cluster.nodes):
         programs.append(_node_program(cluster, number, ground, directory))
     return programs
