@@ -15,6 +15,7 @@ from kubeclient import Client
 from meshtest.embedded.config import SERVICE_CIDR
 from meshtest.embedded.network import netlink
 from meshtest.embedded.network.services_apply import RulesRefused, apply
+from meshtest.embedded.network.services_flows import Lost, forget, lost_endpoints
 from meshtest.embedded.network.services_model import Backends, Frontend, Node, frontends, settle_order
 from meshtest.embedded.network.services_rules import Tables, change, skeleton, tables
 from meshtest.embedded.network.services_watch import Key, ServiceWatch
@@ -26,7 +27,7 @@ PAUSE_AFTER_REFUSAL = 1.0
 
 class ServiceProxy:
     """`run` applies rules until cancelled; `synced` is set once all Services of the first list are in force. `applied`
-    counts what was carried out since, `progress` is notified each time.
+    counts runs of nft; `progress` is notified whenever `busy` may have become false: all changes known are in force.
 
     netns_fd: the node's namespace.
     node_name, node_address: for the Local traffic policies and node ports.
@@ -48,6 +49,7 @@ class ServiceProxy:
     ) -> None:
         self.synced = asyncio.Event()
         self.applied = 0
+        self.busy = False
         self.progress = asyncio.Condition()
         self._netns_fd = netns_fd
         self._node = Node(node_name, (node_address,) if node_address else ())
@@ -77,6 +79,7 @@ class ServiceProxy:
 
     def _on_change(self, key: Key) -> None:
         self._dirty.add(key)
+        self.busy = True
         self._wake.set()
 
     async def _step(self) -> None:
@@ -92,6 +95,9 @@ class ServiceProxy:
                 self._wake.set()
                 return
         self.synced.set()
+        self.busy = bool(self._dirty)
+        async with self.progress:
+            self.progress.notify_all()
 
     async def _apply(self) -> bool:
         script = self._state.script(self._skeleton)
@@ -101,10 +107,12 @@ class ServiceProxy:
             except RulesRefused as error:
                 log.error("rules of services: %s", error)
                 return False
-        self._state.confirm()
-        async with self.progress:
             self.applied += 1
-            self.progress.notify_all()
+        lost = self._state.confirm()
+        try:
+            forget(self._netns_fd, lost)
+        except OSError as error:
+            log.warning("UDP flows to endpoints that are gone stay: %s", error)
         return True
 
     def _add_routes(self) -> None:
@@ -168,8 +176,9 @@ class ProxyState:
         self._pending_chains = self._chains | after.chains
         return change(before, after, self._chains)
 
-    def confirm(self) -> None:
-        """The last script is in force."""
+    def confirm(self) -> Lost:
+        """The last script is in force. Returns who is not to be reached by UDP any more."""
+        before = {one: self._loaded[one] for one in self._touched if one in self._loaded}
         for frontend in self._touched:
             if frontend in self._wanted:
                 self._loaded[frontend] = self._wanted[frontend]
@@ -178,6 +187,7 @@ class ProxyState:
         self._touched.clear()
         self._chains = self._pending_chains
         self._fresh = False
+        return lost_endpoints(before, self._loaded)
 
     def forget(self) -> None:
         """The kernel's state is unknown: the next script replaces everything."""
