@@ -125,9 +125,9 @@ def nft_script(rules: Interception) -> str:
             f"{match} {each} meta l4proto tcp {outbound}" for match, each in _by_family(rules.include_outbound_ranges)
         ]
     lines = [f"table inet {TABLE}", f"delete table inet {TABLE}", f"table inet {TABLE} {{"]
-    lines += ["  chain prerouting {", "    type nat hook prerouting priority dstnat; policy accept;"]
+    lines += ["  chain prerouting {", "    type nat hook prerouting priority -100; policy accept;"]
     lines += [f"    {rule}" for rule in prerouting]
-    lines += ["  }", "  chain output {", "    type nat hook output priority dstnat; policy accept;"]
+    lines += ["  }", "  chain output {", "    type nat hook output priority -100; policy accept;"]
     lines += [f"    {rule}" for rule in output]
     lines += ["  }", "}"]
     return "\n".join(lines) + "\n"

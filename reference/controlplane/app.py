@@ -53,15 +53,19 @@ class ControlPlane:
         self._settings = settings
         self.ready = asyncio.Event()
         self._runners: list[web.AppRunner] = []
+        self._server: grpc.aio.Server | None = None
 
     async def run(self) -> None:
         """Serves until cancelled."""
         path = self._settings.kubeconfig
         connection = connection_from_kubeconfig(path) if path else connection_in_cluster()
-        async with Client(connection) as client, asyncio.TaskGroup() as group:
+        async with Client(connection) as client:
             try:
-                await self._serve(client, group)
+                async with asyncio.TaskGroup() as group:
+                    await self._serve(client, group)
             finally:
+                if self._server is not None:
+                    await self._server.stop(0.2)
                 for runner in self._runners:
                     await runner.cleanup()
 
