@@ -151,6 +151,7 @@ def _to_application(name: str, wildcard: str) -> Cluster:
     """To the address that the client meant, which is the pod's own; from a source that the packet rules let go."""
     cluster = Cluster(name=name, type=Cluster.ORIGINAL_DST, lb_policy=Cluster.CLUSTER_PROVIDED)
     cluster.upstream_bind_config.source_address.address = _INBOUND_SOURCE[wildcard]
+    cluster.upstream_bind_config.source_address.port_value = 0
     apply_connection_pool(cluster, None, 10.0)
     return cluster
 
