@@ -43,7 +43,7 @@ async def clients(embedded: ClusterSet) -> AsyncIterator[dict[str, Client]]:
 
 async def run_pod(client: Client, name: str, node: str, *command: str, **spec: object) -> Obj:
     """Start a pod and wait until it is Ready."""
-    container = {"name": "c", "image": "meshtest/host", "command": list(command)}
+    container: Obj = {"name": "c", "image": "meshtest/host", "command": list(command)}
     if command[0] == "python3":
         container["readinessProbe"] = {"tcpSocket": {"port": 8080}, "periodSeconds": 1}
     body = {
@@ -90,8 +90,8 @@ async def test_pods_reach_each_other_across_nodes_and_clusters_of_a_network_only
     seen = (await east.logs("default", "b")).splitlines()
     assert any(line.startswith(pods[0]["status"]["podIP"]) for line in seen), "the client's address is kept"
 
-    service = {"metadata": {"name": "b", "namespace": "default"}, "spec": {"selector": {"app": "b"}}}
-    service["spec"]["ports"] = [{"port": 80, "targetPort": 8080}]  # type: ignore[index]
+    service: Obj = {"metadata": {"name": "b", "namespace": "default"}, "spec": {"selector": {"app": "b"}}}
+    service["spec"]["ports"] = [{"port": 80, "targetPort": 8080}]
     await east.create(SERVICES, service)
     deadline = time.monotonic() + 5
     while (answer := await fetch(east, "a", "http://b/hostname")) != "b\n":
