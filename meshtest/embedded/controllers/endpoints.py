@@ -106,9 +106,10 @@ def _wanted_slices(service: Obj, pods: Sequence[Obj], nodes: Mapping[str, Obj], 
     groups: dict[str, tuple[list[Obj], list[Obj]]] = {}
     for pod in pods:
         address = next((item for item in addresses_of(pod) if (":" in item) == (family == "IPv6")), None)
-        ports = ports_for(service, pod)
-        if address is None or (not ports and service["spec"].get("ports")):
+        if address is None:
             continue
+        # A pod without the named port stays an endpoint without ports, so that a headless name still resolves to it.
+        ports = ports_for(service, pod)
         groups.setdefault(repr(ports), (ports, []))[1].append(_endpoint(service, pod, address, nodes))
     if not groups:
         groups[""] = ([], [])

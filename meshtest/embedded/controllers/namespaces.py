@@ -15,7 +15,8 @@ from meshtest.embedded.controllers.world import World
 log = logging.getLogger(__name__)
 ROOT_CA = "kube-root-ca.crt"
 LOOK_AGAIN = 0.05
-"""Seconds between looks at a namespace whose content goes slowly; pods, which take longest, are noticed at once."""
+PODS_STOPPING = 1.0
+"""Seconds between looks at a namespace whose content goes slowly. That the last pod is gone is noticed at once."""
 
 
 def plan(namespace: Obj, account: Obj | None, root_ca: Obj | None, ca_pem: str) -> Plan:
@@ -96,7 +97,7 @@ class Namespaces:
         left = {str(resource): count for resource, count in zip(resources, counts, strict=True) if count}
         if left:
             await self._world.execute(_remaining(namespace, left))
-            return LOOK_AGAIN
+            return PODS_STOPPING if str(PODS) in left else LOOK_AGAIN
         await self._empty(EVENTS, name)
         kept = [item for item in namespace["spec"]["finalizers"] if item != "kubernetes"]
         body = {**namespace, "spec": {**namespace["spec"], "finalizers": kept}}
