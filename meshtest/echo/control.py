@@ -60,7 +60,7 @@ class Control:
             return self._ask(key, _Connection(self._kube.dial(namespace, pod, CONTROL_PORT)), path, body, deadline)
         except (OSError, http.client.HTTPException) as error:
             raise ControlError(
-                f"echo {namespace}/{pod}: asked for {path}, gave no answer within {deadline:g} s: {error or type(error)}"
+                f"echo {namespace}/{pod}: asked for {path}, gave no answer within {deadline:g} s: {error!r}"
             ) from error
 
     def _ask(
