@@ -12,19 +12,20 @@ from reference.agent.envoy import Envoy
 from reference.agent.settings import AGENT_PORT, HEALTH_PORT, Settings
 
 log = logging.getLogger(__name__)
-POLL = 0.01
+POLL = 0.015
 HOLD = 2.5
 """Seconds that a readiness request is held while the proxy starts: the kubelet learns at once instead of a period
 later. The injected probe's timeout is longer."""
 
 
 class AgentHttp:
-    """Serves both ports in the pod's namespace."""
+    """Serves both ports in the pod's namespace. `served` is set when Envoy was given its certificate."""
 
-    def __init__(self, settings: Settings, envoy: Envoy, session: aiohttp.ClientSession) -> None:
+    def __init__(self, settings: Settings, envoy: Envoy, session: aiohttp.ClientSession, served: asyncio.Event) -> None:
+        self._served = served
         self._settings, self._envoy, self._session = settings, envoy, session
         self._ready = asyncio.Event()
-        self._why = "starting"
+        self._why = "Envoy has not asked for its certificate yet"
         self.draining = False
         self._runners: list[web.AppRunner] = []
 
@@ -48,9 +49,18 @@ class AgentHttp:
             await runner.cleanup()
 
     async def watch(self) -> None:
-        """Asks Envoy until its first configuration has settled."""
+        """Asks Envoy until its first configuration has settled.
+
+        Many proxies start at once, so nothing is asked before Envoy has its certificate, and the statistics, which cost
+        Envoy a walk over all of them, only when the cheap question says that it is live.
+        """
         path = f"/stats?filter={readiness.FILTER}"
+        await self._served.wait()
         while True:
+            if await self._envoy.admin("/ready") is None:
+                self._why = "Envoy is not live: it waits for its first configuration"
+                await asyncio.sleep(POLL)
+                continue
             text = await self._envoy.admin(path)
             verdict = readiness.judge(readiness.parse(text)) if text is not None else None
             if verdict is not None:

@@ -52,7 +52,7 @@ async def proxy(settings: Settings) -> int:
     timeout = aiohttp.ClientTimeout(total=10)
     async with aiohttp.ClientSession(timeout=timeout) as session:
         envoy = Envoy(settings, session)
-        http = AgentHttp(settings, envoy, session)
+        http = AgentHttp(settings, envoy, session, secrets.served)
         # Envoy needs longest, so it goes first; it waits for its certificate by itself.
         await envoy.start(bootstrap(settings), BOOTSTRAP_PATH)
         source = CertificateSource(settings, ROOT_CERT_PATH, TOKEN_PATH, secrets.offer)

@@ -60,6 +60,7 @@ class SecretServer:
         self._changed = asyncio.Event()
         self._encoder = Encoder()
         self._server: grpc.aio.Server | None = None
+        self.served = asyncio.Event()
 
     def offer(self, workload: Workload) -> None:
         self._secrets = secrets(workload)
@@ -116,3 +117,4 @@ class SecretServer:
         response = state.update(SDS, found, self._sequence) if found else None
         if response is not None:
             await context.write(self._encoder.sotw(response))
+            self.served.set()
