@@ -1,4 +1,4 @@
-"""OpenAPI v2 and v3, thin: every kind is there, without its fields (custom kinds: with their schemas)."""
+"""OpenAPI v2 and v3: every kind with its fields, enough for `kubectl explain` and for clients that look for dry run."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
+from . import builtin_schema
 from .answers import json_response
 from .core import Core
 from .errors import no_such_resource
@@ -38,13 +39,30 @@ def _name(kind: Kind, version: str) -> str:
     return f"io.k8s.api.{group}.{version}.{kind.kind}" if not kind.custom else f"{group}.{version}.{kind.kind}"
 
 
-def _schema(kind: Kind, version: str) -> Obj:
-    base = kind.schemas.get(version) or {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    out = {key: value for key, value in base.items() if key in ("type", "description", "properties", "required")}
-    out.setdefault("type", "object")
+def _schema(kind: Kind, version: str, prefix: str, used: set[str]) -> Obj:
+    if kind.custom:
+        base = kind.schemas.get(version) or {}
+        out = {key: value for key, value in base.items() if key in ("type", "description", "properties", "required")}
+        out.setdefault("type", "object")
+    else:
+        model = builtin_schema.model_of(kind.group, kind.kind)
+        out = builtin_schema.openapi_schema(model, prefix, used) if model else {"type": "object"}
     out[_GVK] = [{"group": kind.group, "version": version, "kind": kind.kind}]
-    if not kind.custom:
-        out["x-kubernetes-preserve-unknown-fields"] = True
+    return out
+
+
+def _schemas(kinds: list[tuple[Kind, str]], prefix: str) -> Obj:
+    """The schemas of these kinds, and of all that they refer to."""
+    used: set[str] = set()
+    out: Obj = {_name(kind, version): _schema(kind, version, prefix, used) for kind, version in kinds}
+    todo = list(used)
+    while todo:
+        model = todo.pop()
+        name = builtin_schema.schema_name(model)
+        if name not in out:
+            below: set[str] = set()
+            out[name] = builtin_schema.openapi_schema(model, prefix, below)
+            todo += below
     return out
 
 
@@ -70,24 +88,21 @@ def _paths(kind: Kind, version: str) -> Obj:
 
 
 def _v2(core: Core) -> Obj:
-    definitions: Obj = {}
+    kinds = [(kind, version) for kind in core.registry for version in kind.versions]
     paths: Obj = {}
-    for kind in core.registry:
-        for version in kind.versions:
-            definitions[_name(kind, version)] = _schema(kind, version)
-            paths.update(_paths(kind, version))
+    for kind, version in kinds:
+        paths.update(_paths(kind, version))
     info = {"title": "Kubernetes", "version": "v1.33.0"}
-    return {"swagger": "2.0", "info": info, "paths": paths, "definitions": definitions}
+    return {"swagger": "2.0", "info": info, "paths": paths, "definitions": _schemas(kinds, "#/definitions/")}
 
 
 def _v3(core: Core, group: str, version: str) -> Obj:
-    schemas: Obj = {}
-    paths: Obj = {}
-    for kind in core.registry:
-        if kind.group == group and version in kind.versions:
-            schemas[_name(kind, version)] = _schema(kind, version)
-            paths.update(_paths(kind, version))
-    if not schemas:
+    kinds = [(kind, version) for kind in core.registry if kind.group == group and version in kind.versions]
+    if not kinds:
         raise no_such_resource()
+    paths: Obj = {}
+    for kind, _ in kinds:
+        paths.update(_paths(kind, version))
     info = {"title": "Kubernetes", "version": "v1.33.0"}
+    schemas = _schemas(kinds, "#/components/schemas/")
     return {"openapi": "3.0.0", "info": info, "paths": paths, "components": {"schemas": schemas}}
