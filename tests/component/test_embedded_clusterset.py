@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -14,12 +15,16 @@ from pathlib import Path
 
 import pytest
 
-from meshtest.embedded import ClusterSet, ClusterSetSpec, EmbeddedError, attach, cleanup, default_state_root
+from kubeclient import ApiError, Client, connection_from_kubeconfig
+from kubeclient.resources import PODS
+from meshtest.embedded import ClusterSet, ClusterSetSpec, EmbeddedError, attach, cleanup, default_state_root, find
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: namespaces and mounts")
 
 HOLDER = """
 import sys, time
+from kubeclient import ApiError, Client, connection_from_kubeconfig
+from kubeclient.resources import PODS
 from meshtest.embedded import ClusterSet, ClusterSetSpec
 started = ClusterSet.start(ClusterSetSpec(sys.argv[1]))
 print("up", flush=True)
@@ -79,16 +84,46 @@ def everybody() -> set[int]:
     return alive
 
 
+async def run_pod(kubeconfig: Path) -> None:
+    """A running pod whose program left the warm process's command line behind, with a mount of its own on the node."""
+    body = {
+        "metadata": {"name": "p", "namespace": "default"},
+        "spec": {
+            "nodeName": "cluster-0-node-0",
+            "volumes": [{"name": "v", "emptyDir": {"medium": "Memory"}}],
+            "containers": [
+                {
+                    "name": "c",
+                    "image": "meshtest/host",
+                    "command": ["sh", "-c", "sleep 600 & wait"],
+                    "volumeMounts": [{"name": "v", "mountPath": "/v"}],
+                }
+            ],
+        },
+    }
+    async with Client(connection_from_kubeconfig(kubeconfig)) as client, asyncio.timeout(10):
+        while True:
+            try:
+                await client.create(PODS, body)
+                break
+            except ApiError:  # the namespace's service account is on its way
+                await asyncio.sleep(0.02)
+        async for event in client.watch(PODS, "default"):
+            if event.obj.get("status", {}).get("phase") == "Running":
+                return
+
+
 class Footprint:
-    """What a cluster set consists of while it runs."""
+    """What a cluster set consists of while it runs, a pod included."""
 
     def __init__(self, run_id: str) -> None:
         self.run_id = run_id
+        asyncio.run(run_pod(attach(run_id).kubeconfig()))
         self.supervisor = attach(run_id).pid
         self.processes = descendants(self.supervisor)
         self.namespaces = namespaces(self.processes)
-        assert len(self.processes) >= 4
-        assert {link.split(":")[0] for link in self.namespaces} >= {"net", "mnt", "pid"}
+        assert len(self.processes) >= 7
+        assert {link.split(":")[0] for link in self.namespaces} >= {"net", "mnt", "pid", "uts"}
 
     def wait_gone(self, seconds: float = 5.0) -> None:
         """Until nothing of it is left; fails with what is."""
@@ -99,7 +134,8 @@ class Footprint:
 
     def left(self) -> dict[str, object]:
         """What still exists, by kind."""
-        alive = everybody()
+        # The kernel gives a namespace's number to the next one at once: that of another set is none of ours.
+        alive = everybody() - {pid for other in find() if other.run_id != self.run_id for pid in descendants(other.pid)}
         mounts = [line for line in Path("/proc/mounts").read_text().splitlines() if self.run_id in line]
         rules = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True).stdout
         links = [link.name for link in Path("/sys/class/net").iterdir() if link.name.startswith("br")]

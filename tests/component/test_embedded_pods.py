@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from kubeclient import ApiError, Client, connection_from_kubeconfig
@@ -156,9 +157,7 @@ async def test_two_pods_reach_each_other_and_a_probe_decides_on_ready(pods: Pods
 
 async def test_a_container_has_a_root_of_its_own(pods: Pods, embedded: ClusterSet) -> None:
     marker = Path(f"/marker-{uuid.uuid4().hex}")
-    output = await pods.sh(
-        f"touch {marker} && ls {marker}; hostname; ls /run/meshtest; echo $$$$; ls -d /root/.ssh"
-    )
+    output = await pods.sh(f"touch {marker} && ls {marker}; hostname; ls /run/meshtest; echo $$$$; ls -d /root/.ssh")
     assert output.splitlines()[0] == str(marker) and not marker.exists()  # noqa: ASYNC240
     assert embedded.run_id not in output
     assert "\n1\n" in output, "its program is process 1"
@@ -192,8 +191,9 @@ async def test_environment_volumes_and_tokens(pods: Pods, client: Client) -> Non
             "command": [
                 "sh",
                 "-c",
-                "id=$(cat /data/token | cut -d. -f2); echo $IP $KUBERNETES_SERVICE_HOST $id; exec sleep 600",
+                "id=$(cat /data/token | cut -d. -f2); echo $IP $KUBERNETES_SERVICE_HOST $id; touch /said; exec sleep 600",
             ],
+            "readinessProbe": {"exec": {"command": ["test", "-e", "/said"]}, "periodSeconds": 1},
             "env": [{"name": "IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}],
             "volumeMounts": [{"name": "cm", "mountPath": "/config"}, {"name": "data", "mountPath": "/data"}],
         },
@@ -215,9 +215,10 @@ async def test_environment_volumes_and_tokens(pods: Pods, client: Client) -> Non
 async def test_init_containers_and_sidecars_start_in_order(pods: Pods) -> None:
     shared = {"volumeMounts": [{"name": "v", "mountPath": "/v"}], "image": "meshtest/host"}
     order = "echo $0 >> /v/order"
+    said = {"readinessProbe": {"exec": {"command": ["test", "-e", "/v/said"]}, "periodSeconds": 1}}
     await pods.create(
         "p",
-        {"command": ["sh", "-c", f"{order}; cat /v/order; exec sleep 600", "main"], **shared},
+        {"command": ["sh", "-c", f"{order}; cat /v/order; touch /v/said; exec sleep 600", "main"], **said, **shared},
         volumes=[{"name": "v", "emptyDir": {}}],
         initContainers=[
             {"name": "first", "command": ["sh", "-c", f"sleep 0.1; {order}", "first"], **shared},
@@ -362,6 +363,54 @@ async def test_dial_connects_into_a_pod(pods: Pods, embedded: ClusterSet) -> Non
         kubelet.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
         assert kubelet.recv(100) == b"", "the kubelet serves nobody without a client certificate"
         raise ConnectionError
+
+
+HEALTH = """
+import grpc, concurrent.futures as f
+check = grpc.unary_unary_rpc_method_handler(lambda request, context: b"\\x08\\x01")
+server = grpc.server(f.ThreadPoolExecutor(2))
+server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("grpc.health.v1.Health", {"Check": check})])
+server.add_insecure_port("0.0.0.0:9000")
+server.start()
+server.wait_for_termination()
+"""
+
+
+async def test_grpc_and_tcp_probes(pods: Pods) -> None:
+    probe = {"periodSeconds": 1, "failureThreshold": 20}
+    served = {
+        "command": [sys.executable, "-c", HEALTH],
+        "startupProbe": {"tcpSocket": {"port": 9000}, **probe},
+        "readinessProbe": {"grpc": {"port": 9000}, **probe},
+    }
+    await pods.create("p", served)
+    await pods.ready("p")
+    await pods.create("q", {**SLEEP, "readinessProbe": {"grpc": {"port": 9000}, "periodSeconds": 1}})
+    await pods.until("q", lambda s: container_state(s)["state"].get("running"))
+    assert not is_ready((await pods.get("q"))["status"])
+
+
+async def test_exec_with_a_terminal(pods: Pods, client: Client) -> None:
+    await pods.create("p", SLEEP)
+    await pods.ready("p")
+    connection = client.connection
+    path = f"{connection.server}/api/v1/namespaces/{pods.namespace}/pods/p/exec"
+    params = [("command", "sh"), ("stdin", "true"), ("stdout", "true"), ("tty", "true"), ("container", "c0")]
+    assert connection.ssl is not None
+    async with (
+        aiohttp.ClientSession() as session,
+        session.ws_connect(path, params=params, ssl=connection.ssl, protocols=("v5.channel.k8s.io",)) as terminal,
+    ):
+        await terminal.send_bytes(b"\x04" + json.dumps({"Width": 123, "Height": 45}).encode())
+        await terminal.send_bytes(b"\x00stty size; test -t 0 && echo ter''minal; exit 5\n")
+        shown, status = b"", b""
+        async for message in terminal:
+            if message.data[:1] == b"\x01":
+                shown += message.data[1:]
+            elif message.data[:1] == b"\x03":
+                status = message.data[1:]
+        assert b"45 123" in shown and b"terminal" in shown
+        assert json.loads(status)["details"]["causes"][0]["message"] == "5"
 
 
 async def test_port_forward(pods: Pods) -> None:

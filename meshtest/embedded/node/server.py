@@ -18,6 +18,8 @@ from meshtest.embedded.node.worker import Worker
 
 log = logging.getLogger(__name__)
 
+ADMIN_GROUP = "system:masters"
+
 
 def _flag(request: web.Request, name: str) -> bool:
     return request.query.get(name, "").lower() in ("true", "1")
@@ -42,7 +44,7 @@ class KubeletServer:
     async def run(self) -> None:
         """Listen on the node's address, in its namespace; returns once it does."""
         config = self._kubelet.host.config
-        app = web.Application()
+        app = web.Application(middlewares=[_administrators_only])
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/containerLogs/{namespace}/{pod}/{container}", self._logs)
         for method in ("GET", "POST"):
@@ -138,6 +140,21 @@ class KubeletServer:
         ports = [int(port) for text in request.query.getall("ports", []) for port in text.split(",")]
         ports += [int(port) for port in request.query.getall("port", [])]
         return await _websocket(request, lambda socket_: streams.forward(worker, ports, socket_))
+
+
+@web.middleware
+async def _administrators_only(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Any client of the cluster's CA gets this far; only the API server's own certificate is in this group."""
+    certificate = request.transport.get_extra_info("peercert") if request.transport else None
+    subject = [pair for rdn in (certificate or {}).get("subject", ()) for pair in rdn]
+    if ("organizationName", ADMIN_GROUP) not in subject:
+        name = next((value for key, value in subject if key == "commonName"), "nobody")
+        raise web.HTTPForbidden(
+            text=f"{name} may not use the kubelet API: expected a certificate of group {ADMIN_GROUP}"
+        )
+    return await handler(request)
 
 
 async def _websocket(
