@@ -1,5 +1,7 @@
 """Access logs: one JSON object a line, with the keys of Istio's JSON log and the identities of both ends."""
 
+from functools import lru_cache
+
 from envoy.config.accesslog.v3 import accesslog_pb2
 from envoy.config.core.v3 import substitution_format_string_pb2
 from envoy.extensions.access_loggers.file.v3 import file_pb2
@@ -42,11 +44,16 @@ def access_logs(mesh: MeshConfig) -> list[accesslog_pb2.AccessLog]:
     """The log of every listener; none when the mesh config names no file."""
     if not mesh.access_log_file:
         return []
+    return [_log(mesh.access_log_file, mesh.access_log_format, mesh.access_log_encoding)]
+
+
+@lru_cache(maxsize=8)
+def _log(path: str, line: str, encoding: str) -> accesslog_pb2.AccessLog:
+    """Made once: every listener has it several times over."""
     text = substitution_format_string_pb2.SubstitutionFormatString()
-    if mesh.access_log_format and mesh.access_log_encoding == "TEXT":
-        line = mesh.access_log_format
+    if line and encoding == "TEXT":
         text.text_format_source.inline_string = line if line.endswith("\n") else line + "\n"
     else:
         text.json_format.update(FORMAT)
-    log = file_pb2.FileAccessLog(path=mesh.access_log_file, log_format=text)
-    return [accesslog_pb2.AccessLog(name="envoy.access_loggers.file", typed_config=packed(log))]
+    log = file_pb2.FileAccessLog(path=path, log_format=text)
+    return accesslog_pb2.AccessLog(name="envoy.access_loggers.file", typed_config=packed(log))

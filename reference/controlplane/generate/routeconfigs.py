@@ -6,12 +6,14 @@ costs one virtual host, whatever the number of services beside it.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import TypeAlias
+from dataclasses import dataclass
+from functools import cache
+from typing import Final, TypeAlias
 
 from envoy.config.route.v3 import route_components_pb2, route_pb2
 
 from reference.controlplane.config import Rules
-from reference.controlplane.generate import names
+from reference.controlplane.generate import names, wire
 from reference.controlplane.generate.builders import duration
 from reference.controlplane.generate.resource import RDS, Resource, encoded
 from reference.controlplane.generate.routes import (
@@ -20,6 +22,7 @@ from reference.controlplane.generate.routes import (
     destinations,
     plain_route,
     rule_routes,
+    select,
 )
 from reference.controlplane.generate.scene import Scene
 from reference.controlplane.registry import Service
@@ -28,7 +31,10 @@ VirtualHost: TypeAlias = route_components_pb2.VirtualHost
 ALLOW_ANY, BLOCK_ALL = "allow_any", "block_all"
 EXTERNAL_PORT = 80
 """Hosts of VirtualServices that are no services are routed on this port's listener."""
-_VIRTUAL_HOSTS_TAG = b"\x12"
+_VIRTUAL_HOSTS: Final = 2
+"""The field of RouteConfiguration."""
+_COUNT_ATTEMPTS: Final = wire.flag(14)
+"""VirtualHost.include_request_attempt_count."""
 
 
 def generate_routes(scene: Scene, wanted: Iterable[str]) -> dict[str, Resource]:
@@ -64,68 +70,119 @@ def _build(scene: Scene, name: str) -> Resource | None:
         service = scene.services.by_host.get(host)
         if service is None or service.port(port) is None:
             return None
-        hosts = [_service_host(scene, service, port, sniffed=True)]
+        hosts = [_ruled_or_plain(scene, service, port)]
     else:
-        hosts = list(_port_hosts(scene, port))
+        hosts = _port_hosts(scene, port)
         hosts.append(scene.snapshot.memo.get(("catch-all",), lambda: _catch_all(scene)))
-    head = route_pb2.RouteConfiguration(name=name, max_direct_response_body_size_bytes={"value": 1_048_576})
+    return encoded(name, RDS, b"".join((wire.text(1, name), _head(), *hosts)))
+
+
+@cache
+def _head() -> bytes:
+    """Settings that all configurations share."""
+    head = route_pb2.RouteConfiguration(max_direct_response_body_size_bytes={"value": 1_048_576})
     head.validate_clusters.value = False
     head.ignore_port_in_host_matching = True
-    return encoded(name, RDS, b"".join((head.SerializeToString(deterministic=True), *hosts)))
+    body: bytes = head.SerializeToString(deterministic=True)
+    return body
 
 
-def _port_hosts(scene: Scene, port: int) -> Iterator[bytes]:
-    for service in scene.services.by_port.get(port, ()):
-        declared = service.port(port)
-        if declared is not None and declared.protocol.is_http:
-            yield _service_host(scene, service, port, sniffed=False)
+@dataclass(frozen=True, slots=True)
+class _PlainHosts:
+    """Virtual hosts of all services on one port as they are without VirtualServices."""
+
+    services: tuple[Service, ...]
+    bodies: tuple[bytes, ...]
+
+
+def _plain_hosts(scene: Scene, port: int) -> _PlainHosts:
+    services = tuple(
+        service
+        for service in scene.services.by_port.get(port, ())
+        if (declared := service.port(port)) is not None and declared.protocol.is_http
+    )
+    return _PlainHosts(services, tuple(_plain(scene, service, port, sniffed=False) for service in services))
+
+
+def _port_hosts(scene: Scene, port: int) -> list[bytes]:
+    key = (
+        "plain hosts",
+        scene.services,
+        scene.snapshot.destinations,
+        scene.proxy.namespace,
+        scene.selector_key(),
+        port,
+    )
+    plain = scene.snapshot.memo.get(key, lambda: _plain_hosts(scene, port))
+    hosts = list(plain.bodies)
+    view = scene.rules
+    if view.by_host or view.wildcards:
+        for index, service in enumerate(plain.services):
+            if service.hostname in view.by_host or view.wildcards:
+                rules = _http_rules(scene, service)
+                if rules is not None:
+                    hosts[index] = _ruled(scene, service, port, rules, sniffed=False)
     if port == EXTERNAL_PORT:
-        yield from _external_hosts(scene)
+        hosts.extend(_external_hosts(scene))
+    return hosts
 
 
-def _service_host(scene: Scene, service: Service, port: int, *, sniffed: bool) -> bytes:
-    near = service.namespace == scene.proxy.namespace
+def _http_rules(scene: Scene, service: Service) -> Rules | None:
     rules = scene.rules.of(service.hostname)
-    if rules is not None and not rules.http:
-        rules = None
+    return rules if rules is not None and rules.http else None
+
+
+def _ruled_or_plain(scene: Scene, service: Service, port: int) -> bytes:
+    rules = _http_rules(scene, service)
     if rules is None:
-        configs = scene.destinations(service)
-        key: tuple[object, ...] = ("host", service, port, near, sniffed, configs)
-        return scene.snapshot.memo.get(
-            key, lambda: _encode(_plain_host(service, port, near, sniffed, Target(service, configs)))
-        )
-    around = _surroundings(scene, rules, port)
-    targets = tuple((host, target.service, target.configs) for host, target in around.targets.items())
-    key = ("host", service, port, near, sniffed, rules, scene.proxy.namespace, scene.label_key(), targets)
-    return scene.snapshot.memo.get(key, lambda: _encode(_ruled_host(service, port, near, sniffed, rules, around)))
+        return _plain(scene, service, port, sniffed=True)
+    return _ruled(scene, service, port, rules, sniffed=True)
 
 
-def _surroundings(scene: Scene, rules: Rules, port: int) -> Surroundings:
+def _plain(scene: Scene, service: Service, port: int, *, sniffed: bool) -> bytes:
+    near, configs = service.namespace == scene.proxy.namespace, scene.destinations(service)
+    key = ("plain host", service, port, near, sniffed, configs)
+
+    def make() -> bytes:
+        route = plain_route(port, Target(service, configs), service.hostname)
+        return _host(f"{service.hostname}:{port}", _domains(service, near, sniffed), [route])
+
+    return scene.snapshot.memo.get(key, make)
+
+
+def _ruled(scene: Scene, service: Service, port: int, rules: Rules, *, sniffed: bool) -> bytes:
+    near = service.namespace == scene.proxy.namespace
+    return _from_rules(scene, f"{service.hostname}:{port}", _domains(service, near, sniffed), port, rules)
+
+
+def _from_rules(scene: Scene, name: str, domains: tuple[str, ...], port: int, rules: Rules) -> bytes:
+    selection = select(rules, port, scene.proxy.namespace, scene.proxy.labels)
     targets: dict[str, Target] = {}
     for host in destinations(rules, scene.snapshot.domain):
         service = scene.services.by_host.get(host)
         targets[host] = Target(service, scene.destinations(service) if service is not None else ())
-    proxy = scene.proxy
-    return Surroundings(port, proxy.namespace, proxy.labels, scene.snapshot.domain, targets)
+    around = Surroundings(port, scene.snapshot.domain, targets)
+    # The routes do not depend on the domains: near and far clients share them.
+    key = (port, rules, selection, tuple(targets.items()))
+    memo = scene.snapshot.memo
+    routes = memo.get(
+        ("rule routes", *key),
+        lambda: tuple(route.SerializeToString(deterministic=True) for route in rule_routes(rules, selection, around)),
+    )
+    return memo.get(("ruled host", name, domains, *key), lambda: _host(name, domains, routes))
 
 
-def _plain_host(service: Service, port: int, near: bool, sniffed: bool, target: Target) -> VirtualHost:
-    host = _virtual_host(service, port, near, sniffed)
-    host.routes.append(plain_route(port, target, service.hostname))
-    return host
+def _host(name: str, domains: Iterable[str], routes: Iterable[bytes]) -> bytes:
+    """A virtual host, encoded as a field of RouteConfiguration, from encoded routes."""
+    body = [wire.text(1, name), _COUNT_ATTEMPTS]
+    body += [wire.text(2, domain) for domain in domains]
+    body += [wire.field(3, route) for route in routes]
+    return wire.field(_VIRTUAL_HOSTS, b"".join(body))
 
 
-def _ruled_host(
-    service: Service, port: int, near: bool, sniffed: bool, rules: Rules, around: Surroundings
-) -> VirtualHost:
-    host = _virtual_host(service, port, near, sniffed)
-    host.routes.extend(rule_routes(rules, around))
-    return host
-
-
-def _virtual_host(service: Service, port: int, near: bool, sniffed: bool) -> VirtualHost:
-    domains = ["*"] if sniffed else list(service_domains(service, near))
-    return VirtualHost(name=f"{service.hostname}:{port}", domains=domains, include_request_attempt_count=True)
+def _domains(service: Service, near: bool, sniffed: bool) -> tuple[str, ...]:
+    """A listener of one service alone takes whatever name the client uses."""
+    return ("*",) if sniffed else tuple(service_domains(service, near))
 
 
 def service_domains(service: Service, near: bool) -> Iterator[str]:
@@ -154,10 +211,7 @@ def _external_hosts(scene: Scene) -> Iterator[bytes]:
         if host in taken or not rules.http or host in scene.services.by_host:
             continue
         taken.add(host)
-        around = _surroundings(scene, rules, EXTERNAL_PORT)
-        made = VirtualHost(name=f"{host}:{EXTERNAL_PORT}", domains=[host], include_request_attempt_count=True)
-        made.routes.extend(rule_routes(rules, around))
-        yield _encode(made)
+        yield _from_rules(scene, f"{host}:{EXTERNAL_PORT}", (host,), EXTERNAL_PORT, rules)
 
 
 def _catch_all(scene: Scene) -> bytes:
@@ -173,15 +227,5 @@ def _catch_all(scene: Scene) -> bytes:
         route.match.prefix = "/"
         route.route.cluster = names.PASSTHROUGH
         route.route.timeout.CopyFrom(duration(0))
-    return _encode(host)
-
-
-def _encode(host: VirtualHost) -> bytes:
-    """The virtual host as a field of RouteConfiguration."""
     body: bytes = host.SerializeToString(deterministic=True)
-    size, value = bytearray(), len(body)
-    while value > 0x7F:
-        size.append(value & 0x7F | 0x80)
-        value >>= 7
-    size.append(value)
-    return bytes(_VIRTUAL_HOSTS_TAG + size + body)
+    return wire.field(_VIRTUAL_HOSTS, body)

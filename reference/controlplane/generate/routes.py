@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import TypeAlias
 
 from envoy.config.route.v3 import route_components_pb2 as route_pb2
@@ -9,7 +10,7 @@ from envoy.config.route.v3 import route_components_pb2 as route_pb2
 from reference.api.destinationrule import ConsistentHashLB
 from reference.api.http import Destination, HTTPMatchRequest, HTTPRoute, HTTPRouteDestination
 from reference.controlplane.config import Rules, resolve
-from reference.controlplane.generate import actions, names
+from reference.controlplane.generate import actions, names, wire
 from reference.controlplane.generate.builders import duration, packed, percent
 from reference.controlplane.generate.matches import applies, is_catch_all, route_match
 from reference.controlplane.generate.network import CORS, FAULT
@@ -40,38 +41,62 @@ class Surroundings:
 
     port: int
     """The listener's."""
-    namespace: str
-    labels: Mapping[str, str]
     domain: str
     targets: Mapping[str, Target]
     """By full host name; every destination of the rules is there."""
 
 
-def plain_route(port: int, target: Target, host: str) -> Route:
-    """To the service itself."""
-    made = Route(name=DEFAULT_NAME, match=route_match(None))
-    made.route.cluster = names.outbound(port, "", host)
-    _apply_defaults(made.route)
-    made.route.retry_policy.CopyFrom(actions.default_retries())
-    hashing = target.hashing(port, None)
-    made.route.hash_policy.extend(actions.hash_policies([hashing] if hashing is not None else []))
-    made.decorator.operation = f"{host}:{port}/*"
-    return made
+def plain_route(port: int, target: Target, host: str) -> bytes:
+    """To the service itself; an encoded Route. There are many of these, all but equal."""
+    action = wire.text(1, names.outbound(port, "", host)) + _plain_action()
+    hashing = target.hashing(port, None) if target.configs else None
+    if hashing is not None:
+        (policies,) = actions.hash_policies([hashing])
+        action += wire.field(15, policies.SerializeToString(deterministic=True))
+    decorator = wire.text(1, f"{host}:{port}/*")
+    return b"".join((_PLAIN_HEAD, wire.field(2, action), wire.field(5, decorator)))
 
 
-def rule_routes(rules: Rules, around: Surroundings) -> list[Route]:
-    """The routes of a VirtualService, first match first. What comes after one that takes everything is left out."""
-    made: list[Route] = []
-    for rule, namespace in zip(rules.http, rules.namespaces, strict=True):
+_PLAIN_HEAD = wire.field(1, wire.text(1, "/")) + wire.text(14, DEFAULT_NAME)
+"""Route.match = prefix "/", Route.name."""
+
+
+@cache
+def _plain_action() -> bytes:
+    """The RouteAction of plain routes without what depends on the service."""
+    action = route_pb2.RouteAction(retry_policy=actions.default_retries())
+    _apply_defaults(action)
+    encoded: bytes = action.SerializeToString(deterministic=True)
+    return encoded
+
+
+Selection = tuple[tuple[int, int | None], ...]
+"""Positions of a route and of its match; None for a route without any."""
+
+
+def select(rules: Rules, port: int, namespace: str, labels: Mapping[str, str]) -> Selection:
+    """The routes and matches of a VirtualService that concern a proxy and port, first match first. What comes after
+    one that takes everything is left out. Proxies with the same selection have the same routes."""
+    made: list[tuple[int, int | None]] = []
+    for position, rule in enumerate(rules.http):
         if not rule.match:
-            made.append(_route(rule, None, namespace, around))
-            return made
-        for match in rule.match:
-            if not applies(match, around.namespace, around.labels, around.port):
+            made.append((position, None))
+            break
+        for index, match in enumerate(rule.match):
+            if not applies(match, namespace, labels, port):
                 continue
-            made.append(_route(rule, match, namespace, around))
+            made.append((position, index))
             if is_catch_all(match):
-                return made
+                return tuple(made)
+    return tuple(made)
+
+
+def rule_routes(rules: Rules, selection: Selection, around: Surroundings) -> list[Route]:
+    """The selected routes."""
+    made: list[Route] = []
+    for position, index in selection:
+        rule, namespace = rules.http[position], rules.namespaces[position]
+        made.append(_route(rule, None if index is None else rule.match[index], namespace, around))
     return made
 
 

@@ -32,6 +32,10 @@ class Scene:
         asked = (*self.rules.source_labels, *self.snapshot.destinations.selector_keys())
         return tuple(labels.get(key) for key in asked)
 
+    def selector_key(self) -> tuple[str | None, ...]:
+        """The proxy's labels as far as DestinationRules ask for them."""
+        return tuple(self.proxy.labels.get(key) for key in self.snapshot.destinations.selector_keys())
+
     def wildcard(self) -> str:
         return "::" if ":" in self.proxy.ip else "0.0.0.0"
 

@@ -1,14 +1,17 @@
 """TLS between proxies: SPIFFE certificates from the agent, exact identities, ALPN that tells what is inside."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TypeAlias
 
 from envoy.config.core.v3 import base_pb2
 from envoy.extensions.transport_sockets.raw_buffer.v3 import raw_buffer_pb2
 from envoy.extensions.transport_sockets.tls.v3 import common_pb2, secret_pb2, tls_pb2
 from envoy.type.matcher.v3 import string_pb2
+from google.protobuf.any_pb2 import Any as AnyMessage
 
 from reference.api.destinationrule import ClientTLSSettings
+from reference.controlplane.generate import wire
 from reference.controlplane.generate.builders import packed, sds
 from reference.controlplane.registry import Protocol
 
@@ -19,6 +22,7 @@ MESH_HTTP = ("istio-http/1.0", "istio-http/1.1", "istio-h2")
 MESH_TCP = ("istio-peer-exchange", "istio")
 SYSTEM_ROOTS = "/etc/ssl/certs/ca-certificates.crt"
 
+_UPSTREAM = f"type.googleapis.com/{tls_pb2.UpstreamTlsContext.DESCRIPTOR.full_name}"
 _PARAMETERS: TypeAlias = common_pb2.TlsParameters
 
 
@@ -45,7 +49,9 @@ def _secret(name: str) -> secret_pb2.SdsSecretConfig:
     return secret_pb2.SdsSecretConfig(name=name, sds_config=sds())
 
 
-def _common(sans: Sequence[str], protocols: Sequence[str]) -> tls_pb2.CommonTlsContext:
+@lru_cache(maxsize=4096)
+def _common(sans: tuple[str, ...], protocols: tuple[str, ...]) -> bytes:
+    """Encoded: the same for all ports and subsets of a service."""
     context = tls_pb2.CommonTlsContext(
         tls_params=_parameters(),
         tls_certificate_sds_secret_configs=[_secret("default")],
@@ -61,7 +67,8 @@ def _common(sans: Sequence[str], protocols: Sequence[str]) -> tls_pb2.CommonTlsC
         )
     if not sans:
         combined.default_validation_context.SetInParent()
-    return context
+    encoded: bytes = context.SerializeToString(deterministic=True)
+    return encoded
 
 
 def _socket(context: tls_pb2.UpstreamTlsContext | tls_pb2.DownstreamTlsContext) -> base_pb2.TransportSocket:
@@ -70,16 +77,20 @@ def _socket(context: tls_pb2.UpstreamTlsContext | tls_pb2.DownstreamTlsContext) 
 
 def mutual_client(sans: Sequence[str], server_name: str, protocols: Sequence[str]) -> base_pb2.TransportSocket:
     """A client of the mesh. `sans`: identities that the server may have; none means any of the mesh."""
-    return _socket(tls_pb2.UpstreamTlsContext(common_tls_context=_common(sans, protocols), sni=server_name))
+    body = wire.field(1, _common(tuple(sans), tuple(protocols))) + wire.text(2, server_name)
+    config = AnyMessage(type_url=_UPSTREAM, value=body)
+    return base_pb2.TransportSocket(name="envoy.transport_sockets.tls", typed_config=config)
 
 
 def mutual_server(protocols: Sequence[str]) -> base_pb2.TransportSocket:
     """A server of the mesh: a client certificate is required."""
-    context = tls_pb2.DownstreamTlsContext(common_tls_context=_common((), protocols))
+    context = tls_pb2.DownstreamTlsContext()
+    context.common_tls_context.MergeFromString(_common((), tuple(protocols)))
     context.require_client_certificate.value = True
     return _socket(context)
 
 
+@lru_cache(maxsize=1)
 def plain() -> base_pb2.TransportSocket:
     return base_pb2.TransportSocket(
         name="envoy.transport_sockets.raw_buffer", typed_config=packed(raw_buffer_pb2.RawBuffer())
