@@ -191,7 +191,7 @@ async def test_environment_volumes_and_tokens(pods: Pods, client: Client) -> Non
             "command": [
                 "sh",
                 "-c",
-                "id=$(cat /data/token | cut -d. -f2); echo $IP $KUBERNETES_SERVICE_HOST $id; touch /said; exec sleep 600",
+                "id=$(cut -d. -f2 /data/token); echo $IP $KUBERNETES_SERVICE_HOST $id; touch /said; exec sleep 600",
             ],
             "readinessProbe": {"exec": {"command": ["test", "-e", "/said"]}, "periodSeconds": 1},
             "env": [{"name": "IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}],
