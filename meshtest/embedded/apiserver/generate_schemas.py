@@ -1,8 +1,9 @@
 """Writes ``builtin_schemas.json``: field names and types of the built-in kinds, from the `kubernetes` package's models.
 
 Run it after an upgrade of that package: ``python -m meshtest.embedded.apiserver.generate_schemas``.
-The file is ``{"kinds": {"group/Kind": type}, "types": {type: {field: type expression}}}``; a type expression is
-``str``, ``int``, ``float``, ``bool``, ``datetime``, ``object`` (anything), a type's name, ``list[...]`` or ``dict[str,...]``.
+The file is ``{"kinds": {"group/Kind": type}, "types": {type: {field: type expression}}}``. A type expression is
+``str``, ``int``, ``float``, ``bool``, ``datetime``, ``object`` (anything), a type's name, ``list[...]`` or
+``dict[str,...]``.
 """
 
 from __future__ import annotations
