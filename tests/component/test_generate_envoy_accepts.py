@@ -2,11 +2,15 @@
 
 import http.server
 import json
+import socket
+import socketserver
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 from reference.controlplane.generate import Proxy
@@ -78,13 +82,13 @@ def application() -> Iterator[tuple[str, int]]:
     thread.join()
 
 
-def _world(port: int, pod_ip: str, rules: Obj, *, in_mesh: bool = True) -> Inputs:
-    ports = (("http", 80, port),)
+def _world(port: int, pod_ip: str, rules: Obj, name: str = "http", number: int = 80) -> Inputs:
+    ports = ((name, number, port),)
     return Inputs(
         {
             "Service": keyed(service("b", vip="10.96.0.3", ports=ports)),
             "EndpointSlice": keyed(endpoint_slice("b", {pod_ip: True}, ports=ports)),
-            "Pod": keyed(pod("b-1", pod_ip, labels={"app": "b", "version": "v1"}, in_mesh=in_mesh)),
+            "Pod": keyed(pod("b-1", pod_ip, labels={"app": "b", "version": "v1"})),
             "VirtualService": keyed(config("VirtualService", "b", rules)),
             "DestinationRule": keyed(
                 config("DestinationRule", "b", {"host": "b", "subsets": [{"name": "v2", "labels": {"version": "v2"}}]})
@@ -186,3 +190,78 @@ def _log_line(path: Path, request_id: str) -> dict[str, object]:
                 return line
         assert time.monotonic() < deadline, f"no line with {request_id} in {path.read_text()[-2000:]}"
         time.sleep(0.01)
+
+
+@contextmanager
+def _two_sidecars(
+    directory: Path, application: tuple[str, int], name: str, number: int, rules: Obj | None = None
+) -> Iterator[tuple[str, int]]:
+    """Where a client of b's port reaches its own sidecar; b's sidecar passes on to the application."""
+    host, port = "127.0.0.2", free_port("127.0.0.2")
+    quiet = {"hosts": ["x.example.com"], "http": [{"route": [{"destination": {"host": "b"}}]}]}
+    mesh = Mesh(_world(port, host, rules or quiet, name, number))
+    authority, client = Authority(directory), proxy_a()
+    server = Proxy.from_id(f"sidecar~{host}~b-1.demo~demo.svc.cluster.local", {"LABELS": {"app": "b"}})
+    keys = [authority.issue(f"spiffe://cluster.local/ns/demo/sa/{name}") for name in "ab"]
+    listener = ("127.0.0.1", free_port())
+    bind = "0.0.0.0" if name.startswith(("http", "grpc")) else "10.96.0.3"
+    with Running(directory) as running:
+        inbound = Move({}, inbound=(host, port), application=application)
+        running.start("b", bootstrap(mesh, server, keys[1], inbound, str(directory / "b.sock")))
+        outbound = Move({f"{bind}_{number}": listener})
+        running.start("a", bootstrap(mesh, client, keys[0], outbound, str(directory / "a.sock")))
+        wait_listening([listener, (host, port)])
+        yield listener
+
+
+def test_undeclared_port_is_found_to_be_http(application: tuple[str, int], tmp_path: Path) -> None:
+    with _two_sidecars(tmp_path, application, "auto", 1234) as (host, port):
+        code, body = get(f"http://{host}:{port}/x", Host="b:1234")
+        assert code == 200
+        assert "sa/a" in json.loads(body)["headers"]["x-forwarded-client-cert"]
+
+
+class ServerFirst(socketserver.BaseRequestHandler):
+    """Greets, then repeats what it gets."""
+
+    def handle(self) -> None:
+        self.request.sendall(b"hello\n")
+        while data := self.request.recv(1024):
+            self.request.sendall(data)
+
+
+@pytest.fixture
+def server_first() -> Iterator[tuple[str, int]]:
+    server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), ServerFirst)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    yield "127.0.0.1", server.server_address[1]
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_server_speaks_first_on_a_tcp_port(server_first: tuple[str, int], tmp_path: Path) -> None:
+    with (
+        _two_sidecars(tmp_path, server_first, "tcp-server-first", 9091) as target,
+        socket.create_connection(target, timeout=5) as connection,
+    ):
+        assert connection.recv(100) == b"hello\n"
+        connection.sendall(b"again")
+        assert connection.recv(100) == b"again"
+
+
+@pytest.mark.parametrize(("name", "number"), [("http2", 85), ("auto", 1234)], ids=["declared", "undeclared"])
+def test_http2(name: str, number: int, tmp_path: Path) -> None:
+    """Both sidecars and the application speak HTTP/2: the second pair stands for the application."""
+    app_directory, mesh_directory = tmp_path / "app", tmp_path / "mesh"
+    app_directory.mkdir()
+    mesh_directory.mkdir()
+    direct: Obj = {"hosts": ["b"], "http": [{"directResponse": {"status": 202}}]}
+    with (
+        _two_sidecars(app_directory, ("127.0.0.1", 1), "http2", 85, direct) as application,
+        _two_sidecars(mesh_directory, application, name, number) as (host, port),
+        httpx.Client(http1=False, http2=True) as client,
+    ):
+        answer = client.get(f"http://{host}:{port}/", headers={"Host": "b"})
+        assert (answer.status_code, answer.http_version) == (202, "HTTP/2")
