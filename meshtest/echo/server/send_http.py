@@ -35,7 +35,9 @@ async def http_sender(call: CallSpec) -> AsyncIterator[Callable[[Result], Awaita
     ) as session:
         # `encoded` keeps the path as the test wrote it.
         target = URL(f"{call.scheme}://{_host(call.address or call.host)}:{call.port}{call.path}", encoded=True)
-        host = [] if any(k.lower() == "host" for k, _ in call.headers) else [("Host", call.authority)]
+        # aiohttp derives Host from the URL, anew for each redirect.
+        named = any(k.lower() == "host" for k, _ in call.headers)
+        host = [("Host", call.authority)] if call.address and not named else []
 
         async def request(result: Result) -> None:
             headers = CIMultiDict([*host, *call.headers])
