@@ -146,8 +146,9 @@ def _forward(made: Route, rule: HTTPRoute, namespace: str, around: Surroundings)
     action = made.route
     _apply_defaults(action)
     action.cluster_not_found_response_code = route_pb2.RouteAction.SERVICE_UNAVAILABLE
-    if rule.timeout is not None:
+    if rule.timeout:
         action.timeout.CopyFrom(duration(rule.timeout))
+        action.ClearField("max_stream_duration")  # with it Envoy ignores `timeout`
     if rule.retries is None:
         action.retry_policy.CopyFrom(actions.default_retries())
     elif rule.retries.attempts > 0:
