@@ -59,6 +59,8 @@ def parse_path(path: str) -> Target:
 
 def verb_of(method: str, target: Target, query: Mapping[str, str]) -> str:
     """The verb as authorization and audit name it."""
+    if not target.is_resource:
+        return "get" if method == "HEAD" else method.lower()
     verb = _METHODS.get(method, method.lower())
     if target.name:
         return verb
