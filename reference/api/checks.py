@@ -1,5 +1,6 @@
 """Checks of single texts. Each takes the text and says what was expected when it is wrong."""
 
+import base64
 import ipaddress
 import re
 import warnings
@@ -80,6 +81,14 @@ def regex(text: str) -> str | None:
 
 def not_empty(text: str) -> str | None:
     return None if text else "a text that is not empty"
+
+
+def base64_text(text: str) -> str | None:
+    try:
+        base64.b64decode(text, validate=True)
+    except ValueError:
+        return "a base64 text"
+    return None
 
 
 def subnet(text: str) -> str | None:

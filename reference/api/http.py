@@ -132,18 +132,20 @@ class HTTPRedirect(Message):
     port: int | None = spec(PORT)
     derive_port: str | None = spec(OneOfNames(("FROM_PROTOCOL_DEFAULT", "FROM_REQUEST_PORT")))
     scheme: str | None = spec(OneOfNames(("http", "https")))
-    redirect_code: int | None = spec(Integer(300, 399))
+    redirect_code: int | None = spec(Integer(301, 308))
 
     def check(self, at: str, errors: Errors) -> None:
         if self == HTTPRedirect() or self == HTTPRedirect(redirect_code=self.redirect_code):
             errors.add(at, "at least one of uri, authority, port, derivePort, scheme", None)
+        if self.redirect_code in (304, 305, 306):
+            errors.add(f"{at}.redirectCode", "one of 301, 302, 303, 307, 308", self.redirect_code)
 
 
 @dataclass(frozen=True, slots=True)
 class HTTPBody(Message):
     ONE_OF: ClassVar[tuple[OneOf, ...]] = (one_of("string", "bytes"),)
     string: str | None = spec(Text(max_length=1_048_576))
-    bytes: str | None = spec(TEXT)
+    bytes: str | None = spec(Text((checks.base64_text,)))
 
 
 @dataclass(frozen=True, slots=True)
