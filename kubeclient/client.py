@@ -29,6 +29,8 @@ _PATCH_TYPES: Mapping[str, str] = {
 WATCH_SECONDS = 600
 """A watch is asked to end after this time; informers resume it."""
 RETRIES_WHEN_BUSY = 5
+KEEPALIVE_SECONDS = 50.0
+"""How long an idle connection is kept: shorter than servers do, so that no request goes into one being closed."""
 _Params = Mapping[str, str]
 
 
@@ -38,6 +40,25 @@ class ObjectList(list[Obj]):
     def __init__(self, items: Sequence[Obj], resource_version: str) -> None:
         super().__init__(items)
         self.resource_version = resource_version
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Knows its connections until they are really closed: aiohttp forgets that of a WebSocket while TLS says goodbye, and
+    a loop that ends then leaves an open socket behind.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._made: weakref.WeakSet[ResponseHandler] = weakref.WeakSet()
+
+    async def _create_connection(self, *arguments: Any, **options: Any) -> ResponseHandler:
+        made = await super()._create_connection(*arguments, **options)
+        self._made.add(made)
+        return made
+
+    def goodbyes(self) -> list[asyncio.Future[None]]:
+        """One future for each connection that is still open or closing."""
+        return [closed for each in self._made if (closed := each.closed) is not None]
 
 
 class Client:
@@ -55,13 +76,12 @@ class Client:
         *,
         user_agent: str = "kubeclient",
         request_seconds: float = 60.0,
-        connections: int = 100,
     ) -> None:
         self.connection = connection
         self._headers = {"User-Agent": user_agent, "Accept": "application/json"}
         self._request_seconds = request_seconds
-        self._connections = connections
         self._session: aiohttp.ClientSession | None = None
+        self._connector: _Connector | None = None
         self._discovery = Discovery(self.request)
         self._pumps: set[asyncio.Task[None]] = set()
 
@@ -81,13 +101,21 @@ class Client:
         if self._pumps:
             await asyncio.gather(*self._pumps, return_exceptions=True)
         if self._session is not None:
+            goodbyes = self._connector.goodbyes() if self._connector is not None else []
             await self._session.close()
-            self._session = None
+            self._session = self._connector = None
+            if goodbyes:
+                await asyncio.wait(goodbyes, timeout=GOODBYE_SECONDS)
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             tls: ssl.SSLContext | bool = self.connection.ssl if self.connection.ssl is not None else True
-            connector = aiohttp.TCPConnector(ssl=tls, family=self.connection.family, limit=self._connections)
+            connector = aiohttp.TCPConnector(
+                ssl=tls,
+                family=self.connection.family,
+                limit=0,  # each watch holds a connection: with a limit, enough watches would block every request
+                keepalive_timeout=KEEPALIVE_SECONDS,
+            )
             self._session = aiohttp.ClientSession(
                 connector=connector,
                 headers=self._headers,

@@ -8,12 +8,18 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import UTC, datetime
 
 from kubeclient import ApiError, Client, Event, Informer, KubeError, Obj, Resource
-from kubeclient.resources import EVENTS
+from kubeclient.resources import EVENTS, PODS
 from meshtest.embedded.controllers.actions import Action, Create, Delete, Patch, Record
 from meshtest.embedded.controllers.objects import controller_of, namespace_of, timestamp
 
 log = logging.getLogger(__name__)
 CATCH_UP_SECONDS = 5.0
+WRITES_AT_ONCE = 8
+"""More writes under way would only mean more connections: the API server answers one after the other."""
+PODS_AT_ONCE = 64
+"""New pods may wait long for a webhook, and must not keep other writes, or other pods, from going on meanwhile."""
+MOST_EVENTS = 1000
+"""Events that wait to be written; further ones are dropped."""
 
 
 class View:
@@ -100,16 +106,18 @@ class View:
 
 
 class World:
-    """All views, started on first use, and `execute`. `ready` is set once all views asked for at the start
-    have synced.
-    """
+    """All views, started on first use, and `execute`. `ready` is set once the views of the start have synced."""
 
-    def __init__(self, client: Client, component: str = "controllers") -> None:
+    def __init__(self, client: Client, component: str = "kube-controller-manager") -> None:
         self.client = client
         self.ready = asyncio.Event()
         self._component = component
         self._views: dict[Resource, View] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._slots = asyncio.Semaphore(WRITES_AT_ONCE)
+        self._pod_slots = asyncio.Semaphore(PODS_AT_ONCE)
+        self._events: asyncio.Queue[Record] = asyncio.Queue(MOST_EVENTS)
+        self._spawn(self._write_events(), "events")
 
     def view(self, resource: Resource) -> View:
         """The view of a resource, its informer running. Must be called in the loop."""
@@ -135,9 +143,7 @@ class World:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def execute(self, actions: Sequence[Action]) -> None:
-        """Carries all actions out at once; then waits until the views show what was created. Raises the first
-        failure.
-        """
+        """Carries all actions out at once, then waits for the views to show it. Raises the first failure."""
         if not actions:
             return
         results = await asyncio.gather(*(self._act(action) for action in actions), return_exceptions=True)
@@ -146,42 +152,47 @@ class World:
                 raise result
 
     async def _act(self, action: Action) -> None:
+        if isinstance(action, Record):
+            self.record(action)
+            return
+        is_new_pod = isinstance(action, Create) and action.resource == PODS
+        async with self._pod_slots if is_new_pod else self._slots:
+            written = await self._write(action)
+        if written is not None and (view := self._views.get(action.resource)) is not None:
+            await view.caught_up(str(written.get("metadata", {}).get("resourceVersion", "")))
+
+    async def _write(self, action: Create | Delete | Patch) -> Obj | None:
+        """The object as written, where the view must show it before the next plan."""
         match action:
             case Create():
-                await self._create(action)
+                return await self._create(action)
             case Delete():
                 await self._delete(action)
+                return None
             case Patch(resource=resource, obj=obj, body=body, subresource=subresource):
                 metadata = obj["metadata"]
                 try:
-                    patched = await self.client.patch(
+                    return await self.client.patch(
                         resource, metadata["name"], body, metadata.get("namespace"), subresource=subresource
                     )
                 except ApiError as error:
                     if not error.is_not_found:
                         raise
-                else:
-                    await self._seen(resource, patched)
-            case Record():
-                self.record(action)
+                    return None
 
-    async def _create(self, action: Create) -> None:
+    async def _create(self, action: Create) -> Obj | None:
         try:
             created = await self.client.create(action.resource, action.obj)
         except ApiError as error:
             if error.code == 403 and "being terminated" in error.message:
-                return  # the namespace is on its way out, and takes the owner along
+                return None  # the namespace is on its way out, and takes the owner along
             if action.about is not None:
                 self.record(Record(action.about, "FailedCreate", f"Error creating: {error.message}", "Warning"))
             raise
         if action.about is not None:
             verb = "pod" if action.resource.kind == "Pod" else action.resource.kind
             self.record(Record(action.about, "SuccessfulCreate", f"Created {verb}: {created['metadata']['name']}"))
-        await self._seen(action.resource, created)
-
-    async def _seen(self, resource: Resource, obj: Obj) -> None:
-        if (view := self._views.get(resource)) is not None:
-            await view.caught_up(str(obj.get("metadata", {}).get("resourceVersion", "")))
+        return created
 
     async def _delete(self, action: Delete) -> None:
         metadata = action.obj["metadata"]
@@ -202,38 +213,48 @@ class World:
             self.record(Record(action.about, "SuccessfulDelete", f"Deleted {verb}: {metadata['name']}"))
 
     def record(self, record: Record) -> None:
-        """Writes an Event; nobody waits for it, and failing to is only logged."""
-        self._spawn(self._write(record), f"event {record.reason}")
-
-    async def _write(self, record: Record) -> None:
-        metadata, now = record.about["metadata"], timestamp(datetime.now(UTC))
-        namespace = metadata.get("namespace") or "default"
-        event = {
-            "metadata": {"name": f"{metadata['name']}.{secrets.token_hex(8)}", "namespace": namespace},
-            "involvedObject": {
-                "apiVersion": record.about.get("apiVersion"),
-                "kind": record.about.get("kind"),
-                "namespace": namespace,
-                "name": metadata["name"],
-                "uid": metadata["uid"],
-                "resourceVersion": metadata.get("resourceVersion"),
-            },
-            "type": record.type,
-            "reason": record.reason,
-            "message": record.message[:1024],
-            "count": 1,
-            "firstTimestamp": now,
-            "lastTimestamp": now,
-            "source": {"component": self._component},
-            "reportingComponent": self._component,
-            "reportingInstance": self._component,
-        }
+        """Writes an Event, one after the other and waited for by nobody; failing to is only logged."""
         try:
-            await self.client.create(EVENTS, event, namespace)
-        except KubeError as error:
-            log.debug("event %s of %s: %s", record.reason, metadata["name"], error)
+            self._events.put_nowait(record)
+        except asyncio.QueueFull:
+            log.info("event %s of %s dropped: too many wait", record.reason, record.about["metadata"]["name"])
+
+    async def _write_events(self) -> None:
+        while True:
+            record = await self._events.get()
+            event = event_of(record, self._component, timestamp(datetime.now(UTC)))
+            try:
+                await self.client.create(EVENTS, event)
+            except KubeError as error:
+                log.debug("event %s of %s: %s", record.reason, record.about["metadata"]["name"], error)
 
     def _spawn(self, work: Coroutine[None, None, None], name: str) -> None:
         task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def event_of(record: Record, component: str, now: str) -> Obj:
+    """The Event object of a record."""
+    metadata = record.about["metadata"]
+    namespace = metadata.get("namespace") or "default"
+    return {
+        "metadata": {"name": f"{metadata['name']}.{secrets.token_hex(8)}", "namespace": namespace},
+        "involvedObject": {
+            "apiVersion": record.about.get("apiVersion"),
+            "kind": record.about.get("kind"),
+            "namespace": namespace,
+            "name": metadata["name"],
+            "uid": metadata["uid"],
+            "resourceVersion": metadata.get("resourceVersion"),
+        },
+        "type": record.type,
+        "reason": record.reason,
+        "message": record.message[:1024],
+        "count": 1,
+        "firstTimestamp": now,
+        "lastTimestamp": now,
+        "source": {"component": component},
+        "reportingComponent": component,
+        "reportingInstance": component,
+    }
