@@ -4,12 +4,14 @@ import asyncio
 import logging
 import socket
 import ssl
+import weakref
 from collections.abc import AsyncIterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal, Self
 
 import aiohttp
 import orjson
+from aiohttp.client_proto import ResponseHandler
 
 from kubeclient.connection import Connection
 from kubeclient.discovery import Discovery
@@ -31,6 +33,8 @@ WATCH_SECONDS = 600
 RETRIES_WHEN_BUSY = 5
 KEEPALIVE_SECONDS = 50.0
 """How long an idle connection is kept: shorter than servers do, so that no request goes into one being closed."""
+GOODBYE_SECONDS = 1.0
+"""How long `close` waits for the server's part of closing its connections."""
 _Params = Mapping[str, str]
 
 
@@ -43,8 +47,8 @@ class ObjectList(list[Obj]):
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Knows its connections until they are really closed: aiohttp forgets that of a WebSocket while TLS says goodbye, and
-    a loop that ends then leaves an open socket behind.
+    """Knows its connections until they are really closed: aiohttp forgets that of a WebSocket while TLS says goodbye,
+    and a loop that ends then leaves an open socket behind.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -110,7 +114,7 @@ class Client:
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             tls: ssl.SSLContext | bool = self.connection.ssl if self.connection.ssl is not None else True
-            connector = aiohttp.TCPConnector(
+            connector = self._connector = _Connector(
                 ssl=tls,
                 family=self.connection.family,
                 limit=0,  # each watch holds a connection: with a limit, enough watches would block every request
