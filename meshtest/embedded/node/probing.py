@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from meshtest.embedded import linux
-from meshtest.embedded.node.grpchealth import health_status
 from meshtest.embedded.node.states import Obj
 
 # argv -> exit code and output; made by whoever can execute in the container
@@ -164,6 +163,8 @@ async def _tcp(socket: Obj, target: Target) -> tuple[bool, str]:
 
 
 async def _grpc(grpc: Obj, target: Target) -> tuple[bool, str]:
+    from meshtest.embedded.node.grpchealth import health_status  # h2 is not needed to start a cluster
+
     reader, writer = await _connect(target, target.address, int(grpc["port"]))
     try:
         return await health_status(reader, writer, str(grpc.get("service") or ""))
