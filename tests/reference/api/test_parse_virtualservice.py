@@ -1,4 +1,3 @@
-# ruff: noqa: E501 - one case a line
 """Parsing and checks of VirtualService."""
 
 from typing import Any
