@@ -32,6 +32,8 @@ async def apply(
     if not isinstance(config, dict):
         raise bad_request(f"apply: expected an object, got {type(config).__name__}")
     metadata = config.get("metadata") or {}
+    if not isinstance(metadata, dict):
+        raise bad_request(f"apply: metadata: expected an object, got {type(metadata).__name__}")
     if metadata.get("managedFields"):
         raise bad_request("metadata.managedFields must be nil")
     api_version = kind.api_version(target.version)

@@ -22,7 +22,12 @@ _SPECIAL = {
     "events": "CoreV1Event",
     "events.events.k8s.io": "EventsV1Event",
 }
-_EXTRA = {"authentication.k8s.io/TokenRequest": "AuthenticationV1TokenRequest", "policy/Eviction": "V1Eviction"}
+_EXTRA = {
+    "authentication.k8s.io/TokenRequest": "AuthenticationV1TokenRequest",
+    "policy/Eviction": "V1Eviction",
+    "autoscaling/Scale": "V1Scale",
+    "/DeleteOptions": "V1DeleteOptions",
+}
 
 
 def _model_name(kind: Kind) -> str:

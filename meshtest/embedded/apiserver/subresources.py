@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from . import bodies, metadata, reads, reviews
+from . import bodies, builtin_schema, metadata, reads, reviews
 from .answers import json_response
 from .call import Call, User
 from .core import Core
@@ -47,6 +47,10 @@ class Subresources:
         if verb != "create" or name not in kind.subresources:
             raise method_not_allowed() if name in kind.subresources else no_such_resource()
         obj = bodies.parse_object(await request.read(), request.content_type)
+        group, of_kind = {"binding": ("", "Binding"), "eviction": ("policy", "Eviction")}.get(
+            name, ("authentication.k8s.io", "TokenRequest")
+        )
+        builtin_schema.check(group, of_kind, "v1", obj)
         if name == "binding":
             return await self._bind(kind, target.namespace, target.name, obj, call)
         if name == "eviction":
@@ -57,6 +61,7 @@ class Subresources:
 
     async def review(self, kind: Kind, target: Target, obj: Obj, call: Call) -> web.Response:
         """Kinds that are only ever created, and answered at once."""
+        builtin_schema.check(kind.group, kind.kind, target.version, obj)
         if kind.key == "bindings":
             name = (obj.get("metadata") or {}).get("name", "")
             pods = self._core.registry.find("", "v1", "pods")
@@ -96,11 +101,15 @@ class Subresources:
             shown = _scale_object(item, where)
             if verb == "update":
                 wanted = bodies.parse_object(data, media)
+                builtin_schema.check("autoscaling", "Scale", "v1", wanted)
             else:
                 from .patches import json_patch, merge
 
                 patch = bodies.parse(data, bodies.JSON)
                 wanted = json_patch(shown, patch) if media == "application/json-patch+json" else merge(shown, patch)
+                if not isinstance(wanted, dict):
+                    raise bad_request("the patch does not result in an object")
+                builtin_schema.check("autoscaling", "Scale", "v1", wanted)
                 if shown["metadata"]["resourceVersion"] == (wanted.get("metadata") or {}).get("resourceVersion"):
                     wanted["metadata"].pop("resourceVersion")
             replicas = (wanted.get("spec") or {}).get("replicas", 0)

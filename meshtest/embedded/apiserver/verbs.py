@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from . import bodies, patches, reads
+from . import bodies, builtin_schema, patches, reads
 from .answers import json_response
 from .call import Call, User
 from .core import Core
@@ -241,8 +241,9 @@ def _without_own_version(obj: Obj) -> Obj:
 
 def _keep_asked_version(obj: Obj, patch: Any) -> Obj:
     """... unless the patch itself names one."""
-    asked = (patch.get("metadata") or {}).get("resourceVersion") if isinstance(patch, dict) else None
-    if asked:
+    meta = patch.get("metadata") if isinstance(patch, dict) else None
+    asked = meta.get("resourceVersion") if isinstance(meta, dict) else None
+    if asked and isinstance(obj.get("metadata"), dict):
         obj["metadata"]["resourceVersion"] = asked
     return obj
 
@@ -273,6 +274,7 @@ async def delete_options(request: web.BaseRequest, query: Mapping[str, str]) -> 
     """From the body, or else the query."""
     data = await request.read()
     body: Obj = bodies.parse_object(data, request.content_type) if data else {}
+    builtin_schema.check("", "DeleteOptions", "v1", body)
     grace = body.get("gracePeriodSeconds")
     if grace is None:
         grace = number(query, "gracePeriodSeconds")

@@ -64,7 +64,9 @@ class Writes:
         obj["apiVersion"] = kind.api_version(version)
         collection = self._collection(kind)
         name = meta.get("name", "")
-        if name and collection.get(namespace, name) is not None:
+        if not name:
+            raise invalid_object(kind.group, kind.kind, "", metadata.validate_name(kind, ""))
+        if collection.get(namespace, name) is not None:
             raise already_exists(kind.group, kind.plural, name)
         # Before admission: what it adds is nobody's.
         if call.applying and given:
@@ -146,7 +148,8 @@ class Writes:
             if old is None:
                 raise not_found(kind.group, kind.plural, name)
             new = change(old)
-            wanted = (new.get("metadata") or {}).get("resourceVersion")
+            given = new.get("metadata")
+            wanted = given.get("resourceVersion") if isinstance(given, dict) else None
             if wanted and wanted != str(old.revision):
                 raise conflict(kind.group, kind.plural, name)
             result = await self._update_from(kind, version, namespace, name, old, new, call, subresource)

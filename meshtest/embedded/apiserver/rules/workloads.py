@@ -94,7 +94,7 @@ def create_job(obj: Obj) -> None:
     """Pods of a Job are found by its uid unless the user brings a selector of their own."""
     spec = obj["spec"]
     metadata = obj["metadata"]
-    if spec.get("manualSelector"):
+    if spec.get("manualSelector") or not spec.get("template"):
         return
     own = {"batch.kubernetes.io/controller-uid": metadata["uid"]}
     labels = spec["template"]["metadata"].setdefault("labels", {})
