@@ -16,7 +16,7 @@ def inbound(port: int) -> str:
 
 
 def sni(port: int, subset: str, host: str) -> str:
-    return f"outbound_.{port}_.{subset or '_'}_.{host}"
+    return f"outbound_.{port}_.{subset}_.{host}"
 
 
 def split_outbound(name: str) -> tuple[int, str, str] | None:
