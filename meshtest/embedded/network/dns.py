@@ -26,10 +26,11 @@ from meshtest.embedded.config import DNS_DOMAIN
 from meshtest.embedded.network.dns_answers import Answers, Ask, wire
 from meshtest.embedded.network.dns_upstream import Upstreams
 from meshtest.embedded.network.dns_zone import Zone
-from meshtest.embedded.network.services_watch import ServiceWatch
+from meshtest.embedded.network.services_watch import Key, ServiceWatch
 
 log = logging.getLogger(__name__)
 PORT = 53
+MOST_REMEMBERED = 10_000
 IDLE_SECONDS = 10.0
 """How long a TCP connection may stay silent."""
 
@@ -58,7 +59,8 @@ class DnsServer:
         self._own_watch = watch is None
         self._watch = watch or ServiceWatch(client)
         self._answers = Answers(Zone(self._watch, address), domain)
-        self._watch.subscribe(lambda _: self._answers.zone.changed())
+        self._remembered: dict[tuple[bytes, bool], bytes] = {}
+        self._watch.subscribe(self._on_change)
         self._upstreams = Upstreams(upstreams)
         self._pending: set[asyncio.Task[None]] = set()
 
@@ -90,6 +92,9 @@ class DnsServer:
 
     def quick(self, data: bytes, *, over_udp: bool) -> bytes | tuple[dns.message.Message, dns.message.Message, Ask]:
         """The answer to one query, or what is needed to have it from upstream. ValueError: not worth an answer."""
+        known = self._remembered.get((data[2:], over_udp))
+        if known is not None:  # half a millisecond less; resolvers ask for each name in every search domain
+            return data[:2] + known
         try:
             query = dns.message.from_wire(data, ignore_trailing=True)
         except dns.exception.DNSException as error:
@@ -101,7 +106,15 @@ class DnsServer:
             return query, response, ask
         if ask is not None and not response.answer:
             response.set_rcode(dns.rcode.NXDOMAIN)
-        return wire(response, query, over_udp=over_udp)
+        answer = wire(response, query, over_udp=over_udp)
+        # several addresses are shuffled anew for everybody
+        if all(len(rrset) == 1 for rrset in response.answer) and len(self._remembered) < MOST_REMEMBERED:
+            self._remembered[data[2:], over_udp] = answer[2:]
+        return answer
+
+    def _on_change(self, _key: Key) -> None:
+        self._answers.zone.changed()
+        self._remembered.clear()
 
     async def asked(self, response: dns.message.Message, ask: Ask) -> dns.message.Message:
         """The response, completed by an upstream server; SERVFAIL when none answers."""
