@@ -17,6 +17,10 @@ from meshtest.echo.responses import Response, tally
 GRPC_OF_HTTP = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14}
 
 
+EARLY = 0.01
+"""Seconds. Envoy counts from the start of its event loop's turn, so that a timer may fire a few milliseconds early."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """Why a check failed; `offending` is a response to look at more closely."""
@@ -197,10 +201,10 @@ def attempts(number: int) -> Check:
 
 
 def took(at_least: float = 0.0, at_most: float = float("inf")) -> Check:
-    """Every request took this long, in seconds."""
+    """Every request took this long, in seconds; proxies' timers may be early by up to `EARLY`."""
     return Every(
         f"a duration between {at_least} s and {at_most} s",
-        lambda each: at_least <= each.duration <= at_most,
+        lambda each: at_least - EARLY <= each.duration <= at_most,
         lambda each: f"{each.duration:.2f} s",
     )
 

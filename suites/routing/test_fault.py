@@ -98,7 +98,7 @@ def test_a_share_of_requests_is_delayed(ctx: TestContext, apps: Apps) -> None:
     ).apply()
 
     def speed(response: Response) -> str:
-        return "slow" if response.duration >= 1 else "quick"
+        return "slow" if response.duration >= 0.95 else "quick"
 
     call = apps.a.call(apps.b, concurrency=128)
     call.check(all_of(ok(), split({"slow": 50, "quick": 50}, by=speed, deviation=0.3)))

@@ -20,7 +20,8 @@ def listening_sockets(listen: Listen) -> list[socket.socket]:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         sock = None
         try:
-            sock = socket.socket(family, socket.SOCK_STREAM)
+            # asyncio switches Nagle off only where the protocol is named.
+            sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if family is socket.AF_INET6:
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
