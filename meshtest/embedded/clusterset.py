@@ -271,4 +271,6 @@ def cleanup(run_id: str | None = None, state_root: Path | None = None) -> list[s
         if run_id is None or candidate.run_id == run_id:
             candidate.stop()
             removed.append(candidate.run_id)
+    with suppress(OSError):  # others have directories there
+        (state_root or default_state_root()).rmdir()
     return removed

@@ -38,7 +38,6 @@ async def clients(embedded: ClusterSet) -> AsyncIterator[dict[str, Client]]:
     yield opened
     for client in opened.values():
         await client.close()
-    await asyncio.sleep(0.1)  # TLS connections of exec say goodbye after the session is closed
 
 
 async def run_pod(client: Client, name: str, node: str, *command: str, **spec: object) -> Obj:

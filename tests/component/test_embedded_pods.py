@@ -112,7 +112,6 @@ def waiting_reason(status: Obj, name: str = "c0") -> str:
 async def client(embedded: ClusterSet) -> AsyncIterator[Client]:
     async with Client(connection_from_kubeconfig(embedded.kubeconfig())) as opened:
         yield opened
-    await asyncio.sleep(0.05)  # TLS connections of exec say goodbye after the session is closed
 
 
 @pytest.fixture

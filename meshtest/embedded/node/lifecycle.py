@@ -98,6 +98,11 @@ def main_done(pod: Obj, state: PodState) -> bool:
     )
 
 
+def is_over(pod: Obj, state: PodState) -> bool:
+    """Nothing of the pod will run again; only sidecars may still have to be stopped."""
+    return main_done(pod, state) or failed_init(pod, state)
+
+
 def initialized(pod: Obj, state: PodState) -> bool:
     """Every init container has succeeded, every sidecar has started."""
     for container in init_containers(pod):
@@ -116,8 +121,7 @@ def plan(pod: Obj, state: PodState, now: float) -> Plan:
     if state.terminating:
         return Plan()
     policy = restart_policy(pod)
-    done = main_done(pod, state) or failed_init(pod, state)
-    if done:
+    if is_over(pod, state):
         running = [c["name"] for c in init_containers(pod) if state.of(c["name"]).running]
         return Plan(stop=tuple(reversed(running)))
     wanted: list[Obj] = []

@@ -17,6 +17,7 @@ from meshtest.embedded.node.states import Obj
 Execute = Callable[[list[str]], Awaitable[tuple[int, str]]]
 
 FIRST_RETRY = 0.01
+EAGERNESS = 0.15
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,22 +60,13 @@ def timeout(probe: Obj) -> float:
     return float(probe.get("timeoutSeconds") or 1)
 
 
-def delays(probe: Obj) -> Callable[[bool], float]:
-    """How long to wait before the next check, given whether the container has passed yet.
+def pause(probe: Obj, elapsed: float, passed: bool) -> float:
+    """Seconds until the next check, given for how long it has been probed and whether it has passed yet.
 
-    Until it has, checks come quickly, from 10 ms on, doubling up to the period: a pod is Ready when it is, not up to
-    a period later. Only checks a period apart count as failures (see ``counts``).
+    Until it has, checks come more often than the period asks, so that a pod counts as Ready at most a seventh later
+    than it is. Of these only as many count as failures as the period would have seen.
     """
-    pause = FIRST_RETRY
-
-    def following(passed: bool) -> float:
-        nonlocal pause
-        if passed:
-            return period(probe)
-        pause, now = min(pause * 2, period(probe)), pause
-        return now
-
-    return following
+    return period(probe) if passed else min(max(FIRST_RETRY, EAGERNESS * elapsed), period(probe))
 
 
 async def check(handler: Obj, target: Target, seconds: float) -> tuple[bool, str]:

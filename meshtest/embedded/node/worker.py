@@ -122,6 +122,9 @@ class Worker:
         if plan.start:
             # a start may make the next one due (a sidecar without startup probe)
             return time.time()
+        if not self.processes and lifecycle.is_over(self.pod, self.state):
+            self._unplug()  # what is over needs no address
+            return None
         due = [moment for moment in (plan.wake_at, self._renew_at) if moment is not None]
         if self._renew_at is not None and time.time() >= self._renew_at:
             await self._renew_tokens()
@@ -453,7 +456,7 @@ class Worker:
     async def _probe(self, name: str, running: Running, kind: str, probe: Obj) -> None:
         await asyncio.sleep(float(probe.get("initialDelaySeconds") or 0))
         verdict = probing.Verdict()
-        delay = probing.delays(probe)
+        since = time.monotonic()
         counted = 0.0
         while not running.exited.done():
             began = time.monotonic()
@@ -464,7 +467,8 @@ class Worker:
                 counted = began
             if await self._judged(name, running, kind, verdict, ok, why, probe):
                 return
-            await asyncio.sleep(delay(verdict.healthy is True or kind == "livenessProbe"))
+            passed = verdict.healthy is True or kind == "livenessProbe"
+            await asyncio.sleep(probing.pause(probe, time.monotonic() - since, passed))
 
     async def _judged(
         self, name: str, running: Running, kind: str, verdict: probing.Verdict, ok: bool, why: str, probe: Obj
@@ -567,6 +571,11 @@ class Worker:
         for files in self._logs.values():
             for file in files:
                 file.close()
+        self._unplug()
+        self._set(sandbox=False)
+        volumes.remove(self.directory)
+
+    def _unplug(self) -> None:
         if self._link is not None:
             wiring.remove_pod(self.host.config.netns_fd, self._link)
             self.host.addresses.give_back(self._link.address)
@@ -574,8 +583,6 @@ class Worker:
         if self.netns >= 0:
             os.close(self.netns)
             self.netns = -1
-        self._set(sandbox=False)
-        volumes.remove(self.directory)
 
     async def _finish(self) -> None:
         """Tell the API that nothing of the pod is left on this node."""

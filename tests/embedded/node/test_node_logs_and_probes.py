@@ -74,10 +74,9 @@ def test_thresholds() -> None:
 
 
 def test_checks_come_quickly_until_the_first_success() -> None:
-    delay = probing.delays({"periodSeconds": 1})
-    pauses = [delay(False) for _ in range(10)]
-    assert pauses[:3] == [0.01, 0.02, 0.04] and pauses[-1] == 1
-    assert delay(True) == 1
+    probe = {"periodSeconds": 1}
+    assert [probing.pause(probe, elapsed, False) for elapsed in (0, 0.2, 60)] == [0.01, 0.03, 1]
+    assert probing.pause(probe, 0, True) == 1
 
 
 def test_ports_by_name() -> None:
