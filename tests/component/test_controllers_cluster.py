@@ -52,6 +52,8 @@ async def client(running: ClusterSet) -> AsyncIterator[Client]:
 async def namespace(client: Client) -> str:
     name = f"t-{uuid.uuid4().hex[:6]}"
     await client.create(NAMESPACES, {"metadata": {"name": name}})
+    # As in Kubernetes, bare pods are refused until their namespace has its service account.
+    await until(client, SERVICE_ACCOUNTS, name, lambda found: bool(found))
     return name
 
 
@@ -111,6 +113,22 @@ async def test_a_deployment_rolls_out_and_everything_goes_with_it(client: Client
     await client.delete(DEPLOYMENTS, "web", namespace, propagation="Background")
     await until(client, PODS, namespace, lambda pods: not pods)
     assert not await client.list(REPLICA_SETS, namespace)
+
+
+async def test_a_deployment_says_why_it_has_no_pods(client: Client, namespace: str) -> None:
+    obj = workload("web", namespace, replicas=1)
+    obj["spec"]["template"]["spec"]["serviceAccountName"] = "later"
+    await client.create(DEPLOYMENTS, obj)
+
+    def failure(found: list[Obj]) -> Obj | None:
+        conditions = found[0].get("status", {}).get("conditions") or ()
+        return next((item for item in conditions if item["type"] == "ReplicaFailure"), None)
+
+    (told,) = await until(client, DEPLOYMENTS, namespace, failure)
+    assert 'serviceaccount "later" not found' in str(failure([told]))
+    await client.create(SERVICE_ACCOUNTS, {"metadata": {"name": "later", "namespace": namespace}})
+    await until(client, DEPLOYMENTS, namespace, is_rolled_out(1))
+    await until(client, DEPLOYMENTS, namespace, lambda found: failure(found) is None)
 
 
 async def test_endpoints_follow_readiness_and_deletion(client: Client, namespace: str) -> None:

@@ -38,12 +38,15 @@ class Patch:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """An Event for people who run `kubectl describe`."""
+    """An Event for people who run `kubectl describe`; `component` says who speaks, by default the controller of its
+    kind.
+    """
 
     about: Obj
     reason: str
     message: str
     type: Literal["Normal", "Warning"] = "Normal"
+    component: str = ""
 
 
 Action = Create | Delete | Patch | Record

@@ -9,6 +9,7 @@ from meshtest.embedded.controllers.actions import Action, Create, Delete, Patch,
 from meshtest.embedded.controllers.objects import (
     adoption,
     available_after,
+    condition,
     controller_of,
     is_controlled_by,
     is_deleting,
@@ -18,9 +19,11 @@ from meshtest.embedded.controllers.objects import (
     owner_reference,
     parse_time,
     template_of,
+    with_condition,
 )
 
 _PHASES = {"Pending": 0, "Unknown": 1, "Running": 2}
+FAILURE = "ReplicaFailure"
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 
 
@@ -44,7 +47,17 @@ def plan(replica_set: Obj, pods: Sequence[Obj], now: datetime) -> Plan:
         surplus = sorted(active, key=lambda pod: _worth(pod, active))[: max(0, len(active) - wanted)]
         actions += [Delete(PODS, pod, None, replica_set) for pod in surplus]
     status, again_after = _status(replica_set, active, now)
+    if _replicas(spec) <= len(active) and (failure := condition(replica_set, FAILURE)):
+        known = replica_set["status"]["conditions"]
+        status["conditions"] = [entry for entry in known if entry["type"] != failure["type"]]
     return Plan([*actions, *patch_status(REPLICA_SETS, replica_set, status)], again_after)
+
+
+def failure_status(replica_set: Obj, error: str, now: datetime) -> list[Action]:
+    """Says in the status why pods could not be created; the Deployment repeats it."""
+    new = {"type": FAILURE, "status": "True", "reason": "FailedCreate", "message": error}
+    conditions = with_condition((replica_set.get("status") or {}).get("conditions") or (), new, now)
+    return patch_status(REPLICA_SETS, replica_set, {"conditions": conditions})
 
 
 def new_pod(replica_set: Obj) -> Obj:

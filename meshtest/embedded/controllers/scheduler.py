@@ -137,7 +137,7 @@ class Scheduler:
                 raise
             return None
         message = f"Successfully assigned {metadata['namespace']}/{metadata['name']} to {node}"
-        self._world.record(Record(pod, "Scheduled", message))
+        self._world.record(Record(pod, "Scheduled", message, component=NAME))
         return None
 
     def _unschedulable(self, pod: Obj) -> list[Action]:
@@ -145,4 +145,4 @@ class Scheduler:
         new = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
         conditions = with_condition((pod.get("status") or {}).get("conditions") or (), new, datetime.now(UTC))
         patches = patch_status(PODS, pod, {"conditions": conditions})
-        return [*patches, Record(pod, "FailedScheduling", message, "Warning")] if patches else []
+        return [*patches, Record(pod, "FailedScheduling", message, "Warning", NAME)] if patches else []

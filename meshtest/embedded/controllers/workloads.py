@@ -1,25 +1,29 @@
 """Binds the workload controllers' plans to the world: which events make which object's plan run again."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
-from kubeclient import Event, Obj, Resource
+from kubeclient import ApiError, Event, Obj, Resource
 from kubeclient.resources import DAEMON_SETS, DEPLOYMENTS, JOBS, NODES, PODS, REPLICA_SETS, STATEFUL_SETS
 from meshtest.embedded.controllers import daemonset, deployment, job, replicaset, statefulset
-from meshtest.embedded.controllers.actions import Plan
+from meshtest.embedded.controllers.actions import Action, Plan
 from meshtest.embedded.controllers.objects import controller_of, matches, namespace_of
 from meshtest.embedded.controllers.queue import WorkQueue
 from meshtest.embedded.controllers.world import View, World
 
 Key = tuple[str, str]
 Planner = Callable[[Obj], Plan]
+Refused = Callable[[Obj, str], Sequence[Action]]
 
 
 class Controller:
-    """Runs one plan for each object of a resource that something happened to: to itself or to what it manages."""
+    """Runs one plan for each object of a resource that something happened to: to itself or to what it manages.
 
-    def __init__(self, world: World, resource: Resource, planner: Planner) -> None:
-        self._world, self._view, self._planner = world, world.view(resource), planner
+    `refused` says what to do, beside trying again, when the API server refuses an action of a plan.
+    """
+
+    def __init__(self, world: World, resource: Resource, planner: Planner, refused: Refused | None = None) -> None:
+        self._world, self._view, self._planner, self._refused = world, world.view(resource), planner, refused
         self._queue: WorkQueue[Key] = WorkQueue(resource.kind, self._work, world.ready)
         self._view.subscribe(lambda event: self.touch(event.obj))
 
@@ -54,7 +58,12 @@ class Controller:
         if (obj := self._view.get(*key)) is None:
             return None
         plan = self._planner(obj)
-        await self._world.execute(plan.actions)
+        try:
+            await self._world.execute(plan.actions)
+        except ApiError as error:
+            if self._refused is not None and not error.is_conflict:
+                await self._world.execute(self._refused(obj, error.message))
+            raise
         return plan.again_after
 
 
@@ -87,7 +96,9 @@ def workload_controllers(world: World) -> list[Controller]:
         return replicaset.plan(obj, [*pods.controlled_by(obj), *_orphans(pods, obj)], _now())
 
     deployments = Controller(world, DEPLOYMENTS, plan_deployment)
-    sets = Controller(world, REPLICA_SETS, plan_replica_set)
+    sets = Controller(
+        world, REPLICA_SETS, plan_replica_set, lambda obj, error: replicaset.failure_status(obj, error, _now())
+    )
     stateful = Controller(world, STATEFUL_SETS, lambda obj: statefulset.plan(obj, pods.controlled_by(obj), _now()))
     daemons = Controller(
         world, DAEMON_SETS, lambda obj: daemonset.plan(obj, pods.controlled_by(obj), list(nodes.all()))

@@ -108,10 +108,9 @@ class View:
 class World:
     """All views, started on first use, and `execute`. `ready` is set once the views of the start have synced."""
 
-    def __init__(self, client: Client, component: str = "kube-controller-manager") -> None:
+    def __init__(self, client: Client) -> None:
         self.client = client
         self.ready = asyncio.Event()
-        self._component = component
         self._views: dict[Resource, View] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._slots = asyncio.Semaphore(WRITES_AT_ONCE)
@@ -222,7 +221,7 @@ class World:
     async def _write_events(self) -> None:
         while True:
             record = await self._events.get()
-            event = event_of(record, self._component, timestamp(datetime.now(UTC)))
+            event = event_of(record, timestamp(datetime.now(UTC)))
             try:
                 await self.client.create(EVENTS, event)
             except KubeError as error:
@@ -234,10 +233,11 @@ class World:
         task.add_done_callback(self._tasks.discard)
 
 
-def event_of(record: Record, component: str, now: str) -> Obj:
+def event_of(record: Record, now: str) -> Obj:
     """The Event object of a record."""
     metadata = record.about["metadata"]
     namespace = metadata.get("namespace") or "default"
+    component = record.component or f"{str(record.about.get('kind')).lower()}-controller"
     return {
         "metadata": {"name": f"{metadata['name']}.{secrets.token_hex(8)}", "namespace": namespace},
         "involvedObject": {

@@ -115,6 +115,17 @@ def test_a_pod_counts_as_available_only_after_its_minimum_time() -> None:
     assert plan.again_after == pytest.approx(30, abs=0.1)
 
 
+def test_a_refusal_is_told_until_all_pods_are_there() -> None:
+    owner = a_replica_set(a_deployment(), 1, 1, available=0)
+    (patch,) = replicaset.failure_status(owner, "no quota", NOW)
+    assert isinstance(patch, Patch)
+    owner["status"] = patch.body["status"]
+    assert "conditions" not in status(replicaset.plan(owner, [], NOW))
+    told = status(deployment.plan(a_deployment(), [owner], [], NOW))
+    assert told["conditions"][-1]["message"] == "no quota"
+    assert status(replicaset.plan(owner, [a_pod("a", REPLICA_SETS, owner)], NOW))["conditions"] == []
+
+
 # -- Deployment
 
 
