@@ -24,7 +24,7 @@ class User:
 
     @property
     def is_system(self) -> bool:
-        """A part of the cluster itself: its writes to status are not tracked in managedFields."""
+        """A part of the cluster itself: knows its kinds, and is tracked in managedFields only where others are."""
         return self.name.startswith(("system:kube-controller-manager", "system:node:", "system:apiserver"))
 
 

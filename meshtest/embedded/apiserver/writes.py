@@ -71,7 +71,7 @@ class Writes:
         # Before admission: what it adds is nobody's.
         if call.applying and given:
             meta["managedFields"] = given
-        else:
+        elif not call.user.is_system:  # Pods of a ReplicaSet would double in size, and nobody applies to them.
             managed.on_write(obj, None, call.manager, kind.api_version(version), "")
         attributes = Attributes("CREATE", kind, version, namespace, name, "", call)
         obj = await self._admission.mutate(attributes, obj, None)
@@ -188,7 +188,8 @@ class Writes:
         base = given if given is not None else before["metadata"].get("managedFields")
         if base and not reset:
             meta["managedFields"] = base
-        if not call.applying and not reset and not (subresource and call.user.is_system):
+        untracked = call.user.is_system and (subresource or not base)
+        if not call.applying and not reset and not untracked:
             managed.on_write(new, before, call.manager, kind.api_version(version), subresource)
         attributes = Attributes("UPDATE", kind, version, namespace, name, subresource, call)
         new = await self._admission.mutate(attributes, new, before)
