@@ -100,10 +100,10 @@ class DialServer:
             return await connect_in(self._kubelet.host.config.netns_fd, str(request["host"]), port)
         namespace, name = str(request["namespace"]), str(request["pod"])
         worker = self._kubelet.worker(namespace, name)
-        if worker is None or worker.netns < 0:
+        if worker is None or worker.cell.netns < 0:
             raise DialRefused(f"pod {namespace}/{name} is not running on node {self._kubelet.host.config.name}")
         try:
-            return await connect_loopback(worker.netns, port)
+            return await connect_loopback(worker.cell.netns, port)
         except (OSError, TimeoutError) as error:
             raise DialRefused(f"pod {namespace}/{name} port {port}: {error or 'timed out'}") from error
 

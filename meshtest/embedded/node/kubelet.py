@@ -137,7 +137,7 @@ class Kubelet:
     def _config_event(self, event: Event) -> None:
         metadata = event.obj["metadata"]
         for worker in list(self._workers.values()):
-            if worker.key[0] == metadata.get("namespace") and metadata["name"] in config_names(worker.pod):
+            if worker.key[0] == metadata.get("namespace") and metadata["name"] in config_names(worker.cell.pod):
                 worker.config_changed()
 
     async def register(self) -> None:

@@ -147,7 +147,9 @@ class Pump:
 
     def close(self) -> None:
         """Stop reading, whatever is still to come."""
-        if not self.done.done():
+        if self._fd >= 0:
             asyncio.get_running_loop().remove_reader(self._fd)
             os.close(self._fd)
+            self._fd = -1
+        if not self.done.done():
             self.done.set_result(None)

@@ -75,13 +75,13 @@ class KubeletServer:
         worker = self._worker(request)
         name = request.match_info["container"]
         previous = _flag(request, "previous")
-        file = worker.log_of(name, previous=previous)
+        file = worker.containers.log_of(name, previous=previous)
         pod = worker.key[1]
         if file is None:
             if previous:
                 text = f'previous terminated container "{name}" in pod "{pod}" not found'
             else:
-                state = worker.state.of(name)
+                state = worker.cell.state.of(name)
                 text = f'container "{name}" in pod "{pod}" is waiting to start: {state.message or state.reason}'
             raise web.HTTPBadRequest(text=text)
         seconds = _number(request, "sinceSeconds")

@@ -227,7 +227,7 @@ async def forward(worker: Worker, ports: Sequence[int], response: web.WebSocketR
             for channel in (2 * number, 2 * number + 1):
                 sender.put(channel, struct.pack("<H", port))
             try:
-                connection = await connect_loopback(worker.netns, port)
+                connection = await connect_loopback(worker.cell.netns, port)
             except (OSError, TimeoutError) as error:
                 text = f"error forwarding port {port} to pod {worker.key[1]}: {error}"
                 sender.put(2 * number + 1, text.encode())
