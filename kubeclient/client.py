@@ -109,6 +109,8 @@ class Client:
             await self._session.close()
             self._session = self._connector = None
             if goodbyes:
+                for goodbye in goodbyes:
+                    goodbye.add_done_callback(_retrieve)
                 await asyncio.wait(goodbyes, timeout=GOODBYE_SECONDS)
 
     def _open(self) -> aiohttp.ClientSession:
@@ -428,6 +430,12 @@ class Client:
         self._pumps.discard(task)
         if not task.cancelled() and (error := task.exception()):
             log.warning("%s", error)
+
+
+def _retrieve(goodbye: asyncio.Future[None]) -> None:
+    """How a connection ended does not matter any more, and asyncio need not report that nobody asked."""
+    if not goodbye.cancelled():
+        goodbye.exception()
 
 
 def _selectors(label_selector: str | None, field_selector: str | None) -> dict[str, str]:
