@@ -12,9 +12,10 @@ Check = Callable[[str], str | None]
 _LABEL = re.compile(r"^[a-zA-Z0-9](?:[-a-zA-Z0-9_]{0,61}[a-zA-Z0-9])?$")
 _DNS_LABEL = re.compile(r"^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?$")
 _HEADER = re.compile(r"^[-!#$%&'*+.^_`|~0-9A-Za-z]+$")
-_NOT_RE2 = re.compile(r"(?<!\\)(?:\\\\)*(\(\?(?:=|!|<=|<!|>|\()|\\[1-9]|\\k<|[*+?}]\+)")
+_NOT_RE2 = re.compile(r"(?<!\\)(?:\\\\)*(?:\(\?(?:=|!|<=|<!|>|\(|#|P=|[a-zA-Z]*[aLux])|\\[1-9ZuUN]|\\k<|[*+?}]\+)")
+_REPEAT = re.compile(r"(?<!\\)\{(\d+)(?:,(\d*))?\}")
 _INLINE_FLAGS = re.compile(r"\(\?[imsU]+\)")
-_RE2_ONLY = re.compile(r"\\(?:[pP](?:\{\^?\w+\}|\w)|C)")
+_RE2_ONLY = re.compile(r"\\(?:[pP](?:\{\^?\w+\}|\w)|C|x\{[0-9a-fA-F]+\}|Q.*?(?:\\E|$))")
 
 
 def is_address(text: str) -> bool:
@@ -69,7 +70,9 @@ def regex(text: str) -> str | None:
         return "a regular expression of at most 1024 bytes"
     if _NOT_RE2.search(text):
         return "an RE2 expression: no look-around, no back-references, no possessive or atomic groups"
-    plain = _RE2_ONLY.sub("x", _INLINE_FLAGS.sub("", text)).replace("\\z", "\\Z")
+    if any(int(number) > 1000 for pair in _REPEAT.findall(text) for number in pair if number):
+        return "an RE2 expression: at most 1000 repetitions"
+    plain = _RE2_ONLY.sub("x", _INLINE_FLAGS.sub("", text)).replace("\\z", "\\Z").replace("(?<", "(?P<")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -77,6 +80,25 @@ def regex(text: str) -> str | None:
     except (re.error, OverflowError) as error:
         return f"an RE2 expression; {error}"
     return None
+
+
+_FORMAT = re.compile(r"^(?:[^%]|%%|%[A-Z0-9_]+(?:\([^%]*\))?(?::\d+)?%)*$")
+_CONTROL = re.compile(r"[\x00\r\n]")
+
+
+def one_line(text: str) -> str | None:
+    return "a text without line breaks" if _CONTROL.search(text) else None
+
+
+def header_value(text: str) -> str | None:
+    """A value that a proxy can write: `%` starts one of Envoy's variables, `%%` is a percent sign."""
+    if _CONTROL.search(text):
+        return "a header value without line breaks"
+    return None if _FORMAT.match(text) else "a header value; write %% for a percent sign"
+
+
+def prime(number: int) -> bool:
+    return number > 1 and all(number % divisor for divisor in range(2, int(number**0.5) + 1))
 
 
 def not_empty(text: str) -> str | None:

@@ -10,6 +10,7 @@ from reference.api.errors import Errors
 from reference.api.http import PortSelector
 from reference.api.kinds import (
     BOOL,
+    INT32,
     PORT,
     TEXT,
     TEXT_MAP,
@@ -27,6 +28,7 @@ from reference.api.message import Message, OneOf, Sub, one_of, spec
 from reference.api.resource import Column, ResourceType, register
 
 _PERCENT = Integer(0, 100)
+_RING_SIZE = Integer(0, 8 * 1024 * 1024)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +41,16 @@ class HTTPCookie(Message):
 
 @dataclass(frozen=True, slots=True)
 class RingHash(Message):
-    minimum_ring_size: int | None = spec(Integer(0))
+    minimum_ring_size: int | None = spec(_RING_SIZE)
 
 
 @dataclass(frozen=True, slots=True)
 class MagLev(Message):
     table_size: int | None = spec(Integer(2, 5_000_011))
+
+    def check(self, at: str, errors: Errors) -> None:
+        if self.table_size is not None and not checks.prime(self.table_size):
+            errors.add(f"{at}.tableSize", "a prime number", self.table_size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +65,7 @@ class ConsistentHashLB(Message):
     http_query_parameter_name: str | None = spec(Text((checks.not_empty,)))
     ring_hash: RingHash | None = spec(Sub(RingHash))
     maglev: MagLev | None = spec(Sub(MagLev))
-    minimum_ring_size: int | None = spec(Integer(0))
+    minimum_ring_size: int | None = spec(_RING_SIZE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +137,7 @@ class TcpKeepalive(Message):
 
 @dataclass(frozen=True, slots=True)
 class TCPSettings(Message):
-    max_connections: int | None = spec(Integer(0))
+    max_connections: int | None = spec(INT32)
     connect_timeout: float | None = spec(Duration())
     tcp_keepalive: TcpKeepalive | None = spec(Sub(TcpKeepalive))
     max_connection_duration: float | None = spec(Duration())
@@ -140,14 +146,14 @@ class TCPSettings(Message):
 
 @dataclass(frozen=True, slots=True)
 class HTTPSettings(Message):
-    http1_max_pending_requests: int | None = spec(Integer(0), json="http1MaxPendingRequests")
-    http2_max_requests: int | None = spec(Integer(0), json="http2MaxRequests")
-    max_requests_per_connection: int | None = spec(Integer(0))
-    max_retries: int | None = spec(Integer(0))
+    http1_max_pending_requests: int | None = spec(INT32, json="http1MaxPendingRequests")
+    http2_max_requests: int | None = spec(INT32, json="http2MaxRequests")
+    max_requests_per_connection: int | None = spec(INT32)
+    max_retries: int | None = spec(INT32)
     idle_timeout: float | None = spec(Duration(0))
     h2_upgrade_policy: str | None = spec(OneOfNames(("DEFAULT", "DO_NOT_UPGRADE", "UPGRADE")), json="h2UpgradePolicy")
     use_client_protocol: bool | None = spec(BOOL)
-    max_concurrent_streams: int | None = spec(Integer(0))
+    max_concurrent_streams: int | None = spec(INT32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +169,7 @@ class ConnectionPoolSettings(Message):
 
 @dataclass(frozen=True, slots=True)
 class OutlierDetection(Message):
-    consecutive_errors: int | None = spec(Integer(0))
+    consecutive_errors: int | None = spec(INT32)
     split_external_local_origin_errors: bool | None = spec(BOOL)
     consecutive_local_origin_failures: int | None = spec(UINT32)
     consecutive_gateway_errors: int | None = spec(UINT32)

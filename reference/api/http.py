@@ -9,6 +9,7 @@ from reference.api import checks
 from reference.api.errors import Errors
 from reference.api.kinds import (
     BOOL,
+    INT32,
     PORT,
     TEXT,
     TEXT_MAP,
@@ -25,6 +26,7 @@ from reference.api.kinds import (
 from reference.api.message import Message, OneOf, Sub, one_of, spec
 
 PERCENT = Number(0, 100)
+_LINE = Text((checks.one_line,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,11 @@ class HeaderOperations(Message):
                 expected = checks.settable_header(name)
                 if expected:
                     errors.add(f"{at}.{json}[{name}]", expected, name)
+        for json, values in (("set", self.set), ("add", self.add)):
+            for name, value in values.items():
+                expected = checks.header_value(value)
+                if expected:
+                    errors.add(f"{at}.{json}[{name}]", expected, value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,15 +127,15 @@ class Destination(Message):
 @dataclass(frozen=True, slots=True)
 class HTTPRouteDestination(Message):
     destination: Destination = spec(Sub(Destination), required=True, default=Destination())
-    weight: int = spec(Integer(0), default=0)
+    weight: int = spec(INT32, default=0)
     headers: Headers | None = spec(Sub(Headers))
 
 
 @dataclass(frozen=True, slots=True)
 class HTTPRedirect(Message):
     ONE_OF: ClassVar[tuple[OneOf, ...]] = (one_of("port", "derivePort"),)
-    uri: str | None = spec(TEXT)
-    authority: str | None = spec(TEXT)
+    uri: str | None = spec(_LINE)
+    authority: str | None = spec(_LINE)
     port: int | None = spec(PORT)
     derive_port: str | None = spec(OneOfNames(("FROM_PROTOCOL_DEFAULT", "FROM_REQUEST_PORT")))
     scheme: str | None = spec(OneOfNames(("http", "https")))
@@ -162,8 +169,8 @@ class RegexRewrite(Message):
 
 @dataclass(frozen=True, slots=True)
 class HTTPRewrite(Message):
-    uri: str | None = spec(TEXT)
-    authority: str | None = spec(TEXT)
+    uri: str | None = spec(_LINE)
+    authority: str | None = spec(_LINE)
     uri_regex_rewrite: RegexRewrite | None = spec(Sub(RegexRewrite))
 
     def check(self, at: str, errors: Errors) -> None:
@@ -175,7 +182,7 @@ class HTTPRewrite(Message):
 
 @dataclass(frozen=True, slots=True)
 class HTTPRetry(Message):
-    attempts: int = spec(Integer(0), default=0)
+    attempts: int = spec(INT32, default=0)
     per_try_timeout: float | None = spec(Duration(0))
     retry_on: str | None = spec(Text((checks.retry_on,)))
     retry_remote_localities: bool | None = spec(BOOL)

@@ -81,7 +81,7 @@ class Number:
 
 def _range(low: float | None, high: float | None) -> str:
     if low is not None and high is not None:
-        return f" from {low:g} to {high:g}"
+        return f" from {low:.12g} to {high:.12g}"
     if low is not None:
         return f" of at least {low:g}"
     return f" of at most {high:g}" if high is not None else ""
@@ -100,6 +100,7 @@ class Boolean:
 
 _DURATION = re.compile(r"^(?:\d+(?:\.\d+)?(?:h|ms|m|s|us|ns))+$")
 _PART = re.compile(r"(\d+(?:\.\d+)?)(h|ms|m|s|us|ns)")
+_LONGEST = 2_562_047 * 3600.0
 _SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 
 
@@ -116,6 +117,8 @@ class Duration:
         seconds = sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(value))
         if seconds < self.low:
             errors.add(at, f"a duration of at least {self.low * 1000:g}ms", value)
+        if seconds > _LONGEST:
+            errors.add(at, f"a duration of at most {_LONGEST / 3600:g}h", value)
         return seconds
 
     def schema(self) -> Obj:
@@ -186,5 +189,6 @@ class Free:
 TEXT, BOOL, DURATION, FREE = Text(), Boolean(), Duration(), Free()
 PORT = Integer(1, 65535)
 UINT32 = Integer(0, 2**32 - 1)
+INT32 = Integer(0, 2**31 - 1)
 TEXTS = Many(TEXT)
 TEXT_MAP = MapOf(TEXT)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from reference.api import checks
 from reference.api.errors import Errors
 from reference.api.http import Destination, HTTPRoute
-from reference.api.kinds import PORT, TEXT, TEXT_MAP, TEXTS, Integer, Many, Text
+from reference.api.kinds import INT32, PORT, TEXT, TEXT_MAP, TEXTS, Many, Text
 from reference.api.message import Message, Sub, spec
 from reference.api.resource import Column, ResourceType, register
 
@@ -18,7 +18,7 @@ _SUBNETS = Many(Text((checks.subnet,)))
 @dataclass(frozen=True, slots=True)
 class RouteDestination(Message):
     destination: Destination = spec(Sub(Destination), required=True, default=Destination())
-    weight: int = spec(Integer(0), default=0)
+    weight: int = spec(INT32, default=0)
 
 
 @dataclass(frozen=True, slots=True)

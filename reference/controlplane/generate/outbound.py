@@ -139,6 +139,7 @@ def _build(mesh: MeshConfig, service: Service, port: Port, bind: str, chains: tu
             listener.default_filter_chain.filters.extend(filters)
             continue
         chain = listener.filter_chains.add(name=f"{name}-{index}", filters=filters)
-        chain.filter_chain_match.server_names.extend(tcp.server_names)
+        if "*" not in tcp.server_names:
+            chain.filter_chain_match.server_names.extend(tcp.server_names)
         chain.filter_chain_match.transport_protocol = "tls"
     return resource(name, LDS, listener)

@@ -58,7 +58,7 @@ def _config(scene: Scene, name: str) -> Resource | None:
         scene.label_key(),
         name,
     )
-    return scene.snapshot.memo.get(key, lambda: _build(scene, name))
+    return scene.snapshot.wholes.get(key, lambda: _build(scene, name))
 
 
 def _build(scene: Scene, name: str) -> Resource | None:
@@ -113,7 +113,7 @@ def _port_hosts(scene: Scene, port: int) -> list[bytes]:
         scene.selector_key(),
         port,
     )
-    plain = scene.snapshot.memo.get(key, lambda: _plain_hosts(scene, port))
+    plain = scene.snapshot.wholes.get(key, lambda: _plain_hosts(scene, port))
     hosts = list(plain.bodies)
     view = scene.rules
     if view.by_host or view.wildcards:
@@ -208,6 +208,7 @@ def _external_hosts(scene: Scene) -> Iterator[bytes]:
         taken.update(service_domains(service, service.namespace == scene.proxy.namespace))
     view = scene.rules
     for host, rules in (*view.by_host.items(), *view.wildcards):
+        host = host.lower()
         if host in taken or not rules.http or host in scene.services.by_host:
             continue
         taken.add(host)

@@ -28,10 +28,15 @@ class TcpChain:
 def tcp_chains(scene: Scene, service: Service, port: Port, rules: Rules) -> tuple[TcpChain, ...]:
     """Chains of a service's listener, the catch-all last."""
     made: list[TcpChain] = []
+    seen: set[str] = set()
     for route in rules.model.tls:
         for match in route.match:
             if _applies(scene, match, service, port):
-                made.append(TcpChain(tuple(match.sni_hosts), _clusters(scene, route.route, rules, port)))
+                # Two chains that take the same name would be refused: the first one has it.
+                fresh = tuple(name for name in dict.fromkeys(match.sni_hosts) if name not in seen)
+                seen.update(fresh)
+                if fresh:
+                    made.append(TcpChain(fresh, _clusters(scene, route.route, rules, port)))
     default = TcpChain((), ((names.outbound(port.number, "", service.hostname), 1),))
     for tcp in rules.model.tcp:
         if not tcp.match or any(_applies(scene, match, service, port) for match in tcp.match):

@@ -54,7 +54,10 @@ def affected(before: Snapshot, after: Snapshot, change: object, proxy: Viewer) -
             if config.namespace == namespace or set(config.model.export_to) != {"."}
         ]
         if visible:
-            found |= {CDS, EDS, RDS, LDS}
+            found |= {CDS, EDS}
+            # Routes say what to hash. Any rule may come to stand before one that hashes.
+            if before.destinations.hashing or after.destinations.hashing:
+                found.add(RDS)
     return frozenset(found)
 
 

@@ -71,13 +71,16 @@ def build_snapshot(inputs: Inputs, previous: Snapshot | None = None) -> Snapshot
         and previous.mesh_text == inputs.mesh
     ):
         return previous
+    memo, wholes = (previous.memo, previous.wholes) if previous is not None and same_mesh else (Memo(), Memo())
+    wholes.turn()
     return Snapshot(
         mesh=mesh,
         domain=inputs.domain,
         services=services,
         rules=rules,
         destinations=destinations,
-        memo=previous.memo if previous is not None and same_mesh else Memo(),
+        memo=memo,
+        wholes=wholes,
         mesh_text=inputs.mesh,
         sources=sources,
         virtual_services=virtual_services,

@@ -118,6 +118,16 @@ def _rule_view(found: tuple[Rules, ...]) -> RuleView:
 DestinationConfig = Config[DestinationRule]
 
 
+def _hashes(model: DestinationRule) -> bool:
+    policies = [model.traffic_policy, *(subset.traffic_policy for subset in model.subsets)]
+    return any(
+        settings is not None and settings.consistent_hash is not None
+        for policy in policies
+        if policy is not None
+        for settings in (policy.load_balancer, *(port.load_balancer for port in policy.port_level_settings))
+    )
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class DestinationIndex:
     """DestinationRules for a pair (who asks, which service)."""
@@ -128,8 +138,10 @@ class DestinationIndex:
     root_namespace: str
     _by_host: dict[str, list[DestinationConfig]] = field(default_factory=dict, repr=False)
     _wildcards: list[tuple[str, DestinationConfig]] = field(default_factory=list, repr=False)
+    _hashing: list[bool] = field(default_factory=list, repr=False)
 
     def __post_init__(self) -> None:
+        self._hashing.append(any(_hashes(config.model) for config in self.entries))
         for config in self.entries:
             host = resolve(config.model.host, config.namespace, self.domain)
             if host.startswith("*"):
@@ -167,6 +179,11 @@ class DestinationIndex:
         ):
             return False
         return is_visible(config.model.export_to, self.default_export, config.namespace, viewer)
+
+    @property
+    def hashing(self) -> bool:
+        """Whether any rule balances by a hash of the request."""
+        return self._hashing[0]
 
     def selector_keys(self) -> tuple[str, ...]:
         """Label keys that workload selectors ask for."""

@@ -14,10 +14,17 @@ class Memo:
 
     __slots__ = ("_limit", "_old", "_young")
 
-    def __init__(self, limit: int = 50_000) -> None:
+    def __init__(self, limit: int = 20_000) -> None:
         self._limit = limit
         self._young: dict[Hashable, object] = {}
         self._old: dict[Hashable, object] = {}
+
+    def __len__(self) -> int:
+        return len(self._young) + len(self._old)
+
+    def turn(self) -> None:
+        """Starts a new generation: what is not asked for until the next call, goes then."""
+        self._old, self._young = self._young, {}
 
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
         """The result for the key, made when it is not known yet."""

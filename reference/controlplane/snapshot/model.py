@@ -28,6 +28,8 @@ class Snapshot:
     destinations: DestinationIndex
     memo: Memo = field(repr=False)
     """Shared by successive snapshots under one mesh config, so that its keys need not hold the mesh config."""
+    wholes: Memo = field(repr=False)
+    """The same for large results, of which only the latest are worth their memory: a generation is a snapshot."""
     mesh_text: str = field(repr=False)
     sources: Mapping[Key, ServiceSource] = field(repr=False)
     virtual_services: ConfigSet[VirtualService] = field(repr=False)

@@ -72,6 +72,14 @@ BALANCER = "spec.trafficPolicy.loadBalancer"
             "spec.trafficPolicy.tls",
         ),
         (
+            {
+                "trafficPolicy": {
+                    "loadBalancer": {"consistentHash": {"useSourceIp": True, "maglev": {"tableSize": 100}}}
+                }
+            },
+            f"{BALANCER}.consistentHash.maglev.tableSize",
+        ),
+        (
             {"trafficPolicy": {"outlierDetection": {"maxEjectionPercent": 101}}},
             "spec.trafficPolicy.outlierDetection.maxEjectionPercent",
         ),

@@ -40,7 +40,7 @@ def test_message_names_path_expected_and_got() -> None:
     (error,) = caught.value.errors
     assert (error.path, error.expected, error.got) == (
         "spec.http[0].route[1].weight",
-        "an integer of at least 0",
+        "an integer from 0 to 2147483647",
         "-1",
     )
     assert str(caught.value).startswith("VirtualService demo/x: spec.http[0].route[1].weight: expected")
@@ -86,6 +86,11 @@ MATCH = "spec.http[0].match[0]"
         (_http(match=[{"uri": {"regex": "a(?=b)"}}]), f"{MATCH}.uri.regex"),
         (_http(match=[{"headers": {"a b": {"exact": "1"}}}]), f"{MATCH}.headers[a b]"),
         (_http(match=[{"port": 70000}]), f"{MATCH}.port"),
+        (_http(match=[{"uri": {"regex": "(?P<x>a)(?P=x)"}}]), f"{MATCH}.uri.regex"),
+        (_http(match=[{"uri": {"regex": "a{1001}"}}]), f"{MATCH}.uri.regex"),
+        (_http(headers={"request": {"set": {"x": "50%"}}}), "spec.http[0].headers.request.set[x]"),
+        (_http(headers={"response": {"add": {"x": "a\nb"}}}), "spec.http[0].headers.response.add[x]"),
+        (_http(rewrite={"authority": "a\r\nb"}), "spec.http[0].rewrite.authority"),
         (_http(timeout="1"), "spec.http[0].timeout"),
         (_http(retries={"attempts": 0, "retryOn": "5xx"}), "spec.http[0].retries.attempts"),
         (_http(retries={"attempts": 1, "retryOn": "sometimes"}), "spec.http[0].retries.retryOn"),
@@ -148,6 +153,8 @@ def test_refused(spec: Obj, path: str) -> None:
         _http(timeout="0s"),
         _http(match=[{"uri": {"regex": r"/\pL+/(?P<x>a|b)\z"}}]),
         _http(match=[{"headers": {"x": {}}, "withoutHeaders": {"y": {}}}]),
+        _http(match=[{"uri": {"regex": r"\Qa(b\E\x{41}(?<n>x)[[:alpha:]](?i)y"}}]),
+        _http(headers={"request": {"set": {"x": "50%%", "y": "%REQ(:path)%", "z": "%START_TIME%"}}}),
         _http(retries={"attempts": 0}),
         _http(route=[{**TO_B, "weight": 0}]),
         _http(headers={"request": {"set": {"Host": "x"}}}),

@@ -128,3 +128,27 @@ def test_new_account_concerns_clusters() -> None:
     second = Mesh(_with_slice(first.inputs, endpoint_slice("b", {"10.244.0.3": True, "10.244.0.5": True})), first)
     found = affected_by_endpoints(first.endpoints, second.endpoints, proxy_a(), first.snapshot)
     assert found == {CDS, EDS}
+
+
+def _destination(balancer: Obj, namespace: str = "demo") -> Obj:
+    spec: Obj = {"host": "b.demo.svc.cluster.local", "trafficPolicy": {"loadBalancer": balancer}}
+    return config("DestinationRule", "dr", spec, namespace)
+
+
+def test_destination_rules_concern_routes_where_any_of_them_hashes() -> None:
+    before = build_snapshot(world())
+    plain = build_snapshot(world(_destination({"simple": "RANDOM"})), before)
+    assert affected(before, plain, None, proxy_a()) == {CDS, EDS}
+    hashing = build_snapshot(world(_destination({"consistentHash": {"useSourceIp": True}})), before)
+    assert affected(before, hashing, None, proxy_a()) == {CDS, EDS, RDS}
+    assert affected(hashing, before, None, proxy_a()) == {CDS, EDS, RDS}
+
+
+def test_memory_of_whole_results_goes_with_their_snapshots() -> None:
+    """Large results of past snapshots are dropped; those still asked for stay."""
+    kept: Mesh | None = None
+    for number in range(5):
+        kept = Mesh(world(_rule(http=[{"name": f"n{number}", "route": [TO_B]}])), kept)
+        kept.generate(proxy_a(), RDS, "80", "85")
+    assert kept is not None
+    assert len(kept.snapshot.wholes) <= 2 * 4
