@@ -11,7 +11,7 @@ import pytest
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: mounts")
 
-# Runs in a mount namespace of its own: a home of mode 0700 on a mount of its own, with sources, a link to them, a secret.
+# Runs in a mount namespace of its own: a home of mode 0700 on a mount of its own, with sources, a link and a secret.
 SCRIPT = """
 import os, sys
 from pathlib import Path
