@@ -5,6 +5,7 @@ that controllers manage from the start, and the kinds of every CustomResourceDef
 then on.
 """
 
+import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -18,6 +19,8 @@ from meshtest.embedded.controllers.queue import WorkQueue
 from meshtest.embedded.controllers.world import World
 
 log = logging.getLogger(__name__)
+LINGER = 2.0
+"""Seconds that a kind is watched after its definition is gone."""
 FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
 Propagation = Literal["Background", "Foreground", "Orphan"]
 Lookup = Callable[[str], Obj | None]
@@ -103,7 +106,8 @@ class GarbageCollector:
         )
         for resource in resources:
             self._watch(resource)
-        world.view(CRDS).subscribe(self._crd_changed)
+        self._crds = world.view(CRDS)
+        self._crds.subscribe(self._crd_changed)
 
     async def close(self) -> None:
         """Ends work under way."""
@@ -122,8 +126,18 @@ class GarbageCollector:
             entry["type"] == "Established" and entry["status"] == "True"
             for entry in (event.obj.get("status") or {}).get("conditions") or ()
         )
-        if event.type != "DELETED" and established and stored:
+        if event.type == "DELETED":
+            # Not at once: the last events of its objects come over another connection.
+            asyncio.get_running_loop().call_later(LINGER, self._forget, spec["group"], spec["names"]["kind"])
+        elif established and stored:
             self._watching.add((f"{spec['group']}/{stored[0]}", spec["names"]["kind"]))
+
+    def _forget(self, group: str, kind: str) -> None:
+        if any((item["spec"]["group"], item["spec"]["names"]["kind"]) == (group, kind) for item in self._crds.all()):
+            return  # there is a new definition of the same kind
+        for resource in [item for item in self._watched if (item.group, item.kind) == (group, kind)]:
+            self._watched.discard(resource)
+            self._world.forget(resource)
 
     async def _watch_kind(self, kind: tuple[str, str]) -> float | None:
         try:

@@ -112,6 +112,7 @@ class World:
         self.client = client
         self.ready = asyncio.Event()
         self._views: dict[Resource, View] = {}
+        self._informing: dict[Resource, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._slots = asyncio.Semaphore(WRITES_AT_ONCE)
         self._pod_slots = asyncio.Semaphore(PODS_AT_ONCE)
@@ -122,8 +123,13 @@ class World:
         """The view of a resource, its informer running. Must be called in the loop."""
         if (known := self._views.get(resource)) is None:
             known = self._views[resource] = View(self.client, resource)
-            self._spawn(known.informer.run(), f"informer {resource}")
+            self._informing[resource] = self._spawn(known.informer.run(), f"informer {resource}")
         return known
+
+    def forget(self, resource: Resource) -> None:
+        """Ends the view of a resource that the API server no longer has."""
+        if self._views.pop(resource, None) is not None:
+            self._informing.pop(resource).cancel()
 
     def views(self) -> list[View]:
         """All that were asked for so far."""
@@ -227,10 +233,11 @@ class World:
             except KubeError as error:
                 log.debug("event %s of %s: %s", record.reason, record.about["metadata"]["name"], error)
 
-    def _spawn(self, work: Coroutine[None, None, None], name: str) -> None:
+    def _spawn(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
         task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
 
 def event_of(record: Record, now: str) -> Obj:
