@@ -155,9 +155,8 @@ class Store:
         return found
 
     def drop(self, key: str) -> None:
-        """Forget a collection (its CRD is gone); watches on it see its objects deleted."""
+        """Empty a collection (its CRD is gone); watches on it see its objects deleted, and those of a successor."""
         found = self._collections.get(key)
         if found is not None:
             for item in found.items():
                 found.remove(item.namespace, item.name)
-            del self._collections[key]

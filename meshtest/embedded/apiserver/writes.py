@@ -127,7 +127,8 @@ class Writes:
         if old is not None:
             errors += metadata.validate_update(obj["metadata"], old["metadata"])
         errors += self._conform.validate(kind, version, obj, old)
-        errors += rules.validate(obj)
+        if subresource != "status":
+            errors += rules.validate(obj)
         if old is not None and not errors and not subresource:
             # What writes of the object itself may not change is what binding, resize and the like exist to change.
             errors += rules.validate_update(obj, old)
@@ -181,7 +182,9 @@ class Writes:
         reset = given == [{}] or given == []
         self._conform.incoming(kind, version, new, call)
         rules = for_kind(kind)
-        rules.default(new)
+        whole = subresource != "status"  # all but the status was checked when it was written
+        if whole:
+            rules.default(new)
         metadata.carry_over(meta, before["metadata"])
         _keep_other_part(kind, version, new, before, subresource)
         rules.update(new, before) if subresource == "" else None
@@ -194,7 +197,8 @@ class Writes:
         attributes = Attributes("UPDATE", kind, version, namespace, name, subresource, call)
         new = await self._admission.mutate(attributes, new, before)
         meta = new["metadata"]
-        rules.default(new)
+        if whole:
+            rules.default(new)
         self._validate(kind, version, new, before, subresource)
         await self._admission.validate(attributes, new, before)
         collection = self._collection(kind)
