@@ -163,8 +163,8 @@ class HTTPDirectResponse(Message):
 
 @dataclass(frozen=True, slots=True)
 class RegexRewrite(Message):
-    match: str = spec(Text((checks.regex,)), default="")
-    rewrite: str = spec(TEXT, default="")
+    match: str = spec(Text((checks.regex,)), required=True, default="")
+    rewrite: str = spec(_LINE, default="")
 
 
 @dataclass(frozen=True, slots=True)
