@@ -3,17 +3,15 @@
 import asyncio
 import logging
 import socket
-import ssl
-import weakref
 from collections.abc import AsyncIterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal, Self
 
 import aiohttp
 import orjson
-from aiohttp.client_proto import ResponseHandler
 
 from kubeclient.connection import Connection
+from kubeclient.connector import Connector, wait_for_all
 from kubeclient.discovery import Discovery
 from kubeclient.errors import ApiError, ConnectionFailed
 from kubeclient.resources import Obj, Resource
@@ -31,10 +29,6 @@ _PATCH_TYPES: Mapping[str, str] = {
 WATCH_SECONDS = 600
 """A watch is asked to end after this time; informers resume it."""
 RETRIES_WHEN_BUSY = 5
-KEEPALIVE_SECONDS = 50.0
-"""How long an idle connection is kept: shorter than servers do, so that no request goes into one being closed."""
-GOODBYE_SECONDS = 1.0
-"""How long `close` waits for the server's part of closing its connections."""
 _Params = Mapping[str, str]
 
 
@@ -44,25 +38,6 @@ class ObjectList(list[Obj]):
     def __init__(self, items: Sequence[Obj], resource_version: str) -> None:
         super().__init__(items)
         self.resource_version = resource_version
-
-
-class _Connector(aiohttp.TCPConnector):
-    """Knows its connections until they are really closed: aiohttp forgets that of a WebSocket while TLS says goodbye,
-    and a loop that ends then leaves an open socket behind.
-    """
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self._made: weakref.WeakSet[ResponseHandler] = weakref.WeakSet()
-
-    async def _create_connection(self, *arguments: Any, **options: Any) -> ResponseHandler:
-        made = await super()._create_connection(*arguments, **options)
-        self._made.add(made)
-        return made
-
-    def goodbyes(self) -> list[asyncio.Future[None]]:
-        """One future for each connection that is still open or closing."""
-        return [closed for each in self._made if (closed := each.closed) is not None]
 
 
 class Client:
@@ -85,7 +60,7 @@ class Client:
         self._headers = {"User-Agent": user_agent, "Accept": "application/json"}
         self._request_seconds = request_seconds
         self._session: aiohttp.ClientSession | None = None
-        self._connector: _Connector | None = None
+        self._connector: Connector | None = None
         self._discovery = Discovery(self.request)
         self._pumps: set[asyncio.Task[None]] = set()
 
@@ -108,20 +83,11 @@ class Client:
             goodbyes = self._connector.goodbyes() if self._connector is not None else []
             await self._session.close()
             self._session = self._connector = None
-            if goodbyes:
-                for goodbye in goodbyes:
-                    goodbye.add_done_callback(_retrieve)
-                await asyncio.wait(goodbyes, timeout=GOODBYE_SECONDS)
+            await wait_for_all(goodbyes)
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
-            tls: ssl.SSLContext | bool = self.connection.ssl if self.connection.ssl is not None else True
-            connector = self._connector = _Connector(
-                ssl=tls,
-                family=self.connection.family,
-                limit=0,  # each watch holds a connection: with a limit, enough watches would block every request
-                keepalive_timeout=KEEPALIVE_SECONDS,
-            )
+            connector = self._connector = Connector.to(self.connection)
             self._session = aiohttp.ClientSession(
                 connector=connector,
                 headers=self._headers,
@@ -430,12 +396,6 @@ class Client:
         self._pumps.discard(task)
         if not task.cancelled() and (error := task.exception()):
             log.warning("%s", error)
-
-
-def _retrieve(goodbye: asyncio.Future[None]) -> None:
-    """How a connection ended does not matter any more, and asyncio need not report that nobody asked."""
-    if not goodbye.cancelled():
-        goodbye.exception()
 
 
 def _selectors(label_selector: str | None, field_selector: str | None) -> dict[str, str]:
