@@ -50,16 +50,32 @@ class Grouped(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
         self._world = world
 
     def schedule(self) -> None:
-        """As xdist's, and end workers for whom nothing is left.
+        """As xdist's, but a worker that comes late, for a crashed one, gets two tests at once or is told the end.
 
-        A worker runs its last test only once it knows that none follows; xdist does not tell one that came late, in
-        place of a crashed one, and waits for ever.
+        A worker runs a test only once it knows the next one, or that none follows; xdist hands a late one a single
+        group, here a single test, and both wait for ever.
         """
         super().schedule()
-        if self.collection is not None and not self.workqueue:
-            for node in self.nodes:
-                if not node.shutting_down:
-                    node.shutdown()
+        if self.collection is None:
+            return
+        for node in self.nodes:
+            while self.workqueue and not node.shutting_down and self._pending_of(self.assigned_work[node]) < 2:
+                self._assign_work_unit(node)
+            if not self.workqueue and not node.shutting_down:
+                node.shutdown()
+
+    def remove_node(self, node: WorkerController) -> str | None:
+        """The test that a crashed worker was running; it is not run again, which xdist's would be."""
+        workload = self.assigned_work.pop(node)
+        pending = [(scope, test) for scope, unit in workload.items() for test, done in unit.items() if not done]
+        if not pending:
+            return None
+        scope, crashed = pending[0]
+        workload[scope][crashed] = True
+        self.workqueue.update({name: unit for name, unit in workload.items() if not all(unit.values())})
+        for other in self.nodes:
+            self._reschedule(other)
+        return str(crashed)
 
     def _split_scope(self, nodeid: str) -> str:
         broker = self._world.broker
