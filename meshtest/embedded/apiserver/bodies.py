@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+from typing import Any, ClassVar
 
 import orjson
 
@@ -23,17 +24,35 @@ PATCHES = (
 
 def parse(data: bytes, content_type: str) -> Any:
     """Any JSON or YAML value. Raises 400 when it does not parse."""
-    if "yaml" in content_type:
-        import yaml
-
-        try:
-            return yaml.load(data, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-        except yaml.YAMLError as error:
-            raise bad_request(f"error decoding YAML: {error}") from None
+    if "yaml" in content_type and not data.lstrip().startswith(b"{"):
+        return _parse_yaml(data)
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError as error:
         raise bad_request(f"the object provided is unrecognized (must be of type JSON): {error}") from None
+
+
+def _parse_yaml(data: bytes) -> Any:
+    import yaml
+
+    try:
+        return yaml.load(data, Loader=_yaml_loader())
+    except (yaml.YAMLError, ValueError) as error:
+        raise bad_request(f"error decoding YAML: {error}") from None
+
+
+@functools.lru_cache(maxsize=1)
+def _yaml_loader() -> Any:
+    """A safe loader that leaves dates as text, as JSON has them."""
+    import yaml
+
+    class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+        yaml_implicit_resolvers: ClassVar[Obj] = {
+            first: [(tag, pattern) for tag, pattern in found if tag != "tag:yaml.org,2002:timestamp"]
+            for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+        }
+
+    return Loader
 
 
 def parse_object(data: bytes, content_type: str) -> Obj:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,9 +72,6 @@ async def running(keys: pki.ClusterPki) -> AsyncIterator[Api]:
             yield Api(session, f"https://127.0.0.1:{port}", core, keys)
 
 
-Test = Callable[[Api], Awaitable[None]]
-
-
 @pytest.fixture
 async def api(keys: pki.ClusterPki, anyio_backend: str) -> AsyncIterator[Api]:
     del anyio_backend
@@ -83,8 +80,3 @@ async def api(keys: pki.ClusterPki, anyio_backend: str) -> AsyncIterator[Api]:
         made = await found("POST", "/api/v1/namespaces/default/serviceaccounts", account)
         assert made.code == 201
         yield found
-
-
-def pod(name: str, **spec: Any) -> Obj:
-    containers = [{"name": "c", "image": "meshtest/echo"}]
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": {"containers": containers, **spec}}
