@@ -37,21 +37,22 @@ from tests.reference.generate.mesh_state import (
     service,
     world,
 )
+from tests.reference.generate.random_config import Maker
 
 REGISTRY_ONLY = "{accessLogFile: /dev/stdout, outboundTrafficPolicy: {mode: REGISTRY_ONLY}}"
 
 
 @pytest.mark.parametrize(
-    ("configs", "mesh"),
+    ("configs", "settings"),
     [
         pytest.param((), "{}", id="plain"),
         pytest.param((), REGISTRY_ONLY, id="registry-only"),
         pytest.param((VIRTUAL_SERVICE, DESTINATION_RULE, TCP), "accessLogFile: /dev/stdout", id="everything"),
     ],
 )
-def test_envoy_accepts(configs: tuple[Obj, ...], mesh: str, tmp_path: Path) -> None:
+def test_envoy_accepts(configs: tuple[Obj, ...], settings: str, tmp_path: Path) -> None:
     keys = Authority(tmp_path).issue("spiffe://cluster.local/ns/demo/sa/a")
-    content = bootstrap(Mesh(world(*configs, mesh=mesh)), proxy_a(), keys, None, str(tmp_path / "admin"))
+    content = bootstrap(Mesh(world(*configs, mesh=settings)), proxy_a(), keys, None, str(tmp_path / "admin"))
     assert validate(tmp_path, content)[-2000:] == ""
 
 
@@ -265,3 +266,12 @@ def test_http2(name: str, number: int, tmp_path: Path) -> None:
     ):
         answer = client.get(f"http://{host}:{port}/", headers={"Host": "b"})
         assert (answer.status_code, answer.http_version) == (202, "HTTP/2")
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_envoy_accepts_whatever_passes_the_checks(seed: int, tmp_path: Path) -> None:
+    maker = Maker(seed)
+    keys = Authority(tmp_path).issue("spiffe://cluster.local/ns/demo/sa/a")
+    mesh = Mesh(world(maker.virtual_service(), maker.destination_rule()))
+    content = bootstrap(mesh, proxy_a(), keys, None, str(tmp_path / "admin"))
+    assert validate(tmp_path, content)[-1000:] == ""
