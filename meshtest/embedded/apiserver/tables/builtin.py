@@ -145,7 +145,7 @@ def pod_status(pod: Obj) -> tuple[str, str, int, str]:
                 reason = waiting["reason"]
             elif terminated:
                 reason = terminated.get("reason") or f"ExitCode:{terminated.get('exitCode')}"
-            elif each.get("ready") and state.get("running"):
+            elif each.get("ready") and state.get("running") is not None:
                 running = True
                 ready += 1
         if reason == "Completed" and running:
