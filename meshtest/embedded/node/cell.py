@@ -52,7 +52,7 @@ class Cell:
 
     def facts(self) -> Facts:
         """What this pod may be told."""
-        return self.host.facts(self.state.pod_ip)
+        return self.host.facts(self.pod, self.state.pod_ip)
 
     def warn(self, reason: str, message: str) -> None:
         """Record a Warning about the pod."""

@@ -269,17 +269,3 @@ def mounts(container: Obj, sources: Mapping[str, str], env: Mapping[str, str]) -
         result.append(Mount(path, mount["mountPath"], bool(mount.get("readOnly"))))
     # outer before inner, or the outer mount would hide the inner
     return tuple(sorted(result, key=lambda m: m.target.rstrip("/").count("/")))
-
-
-def service_environment(kubernetes_ip: str) -> dict[str, str]:
-    """How every container finds the API server."""
-    return {
-        "KUBERNETES_SERVICE_HOST": kubernetes_ip,
-        "KUBERNETES_SERVICE_PORT": "443",
-        "KUBERNETES_SERVICE_PORT_HTTPS": "443",
-        "KUBERNETES_PORT": f"tcp://{kubernetes_ip}:443",
-        "KUBERNETES_PORT_443_TCP": f"tcp://{kubernetes_ip}:443",
-        "KUBERNETES_PORT_443_TCP_PROTO": "tcp",
-        "KUBERNETES_PORT_443_TCP_PORT": "443",
-        "KUBERNETES_PORT_443_TCP_ADDR": kubernetes_ip,
-    }

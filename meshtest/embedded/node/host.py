@@ -15,8 +15,10 @@ from kubeclient import Client, Informer, KubeError
 from kubeclient.resources import CONFIG_MAPS, EVENTS, SECRETS
 from meshtest.embedded.config import NodeConfig
 from meshtest.embedded.images.registry import Registry
-from meshtest.embedded.node.environment import Facts, service_environment
+from meshtest.embedded.network.services_watch import ServiceWatch
+from meshtest.embedded.node.environment import Facts
 from meshtest.embedded.node.runtime import Runtime
+from meshtest.embedded.node.servicelinks import kubernetes, links
 from meshtest.embedded.node.states import Obj
 
 log = logging.getLogger(__name__)
@@ -48,7 +50,7 @@ class Addresses:
 class Host:
     """The node as its pods' workers see it."""
 
-    def __init__(self, config: NodeConfig, client: Client, runtime: Runtime) -> None:
+    def __init__(self, config: NodeConfig, client: Client, runtime: Runtime, services: ServiceWatch) -> None:
         self.config = config
         self.client = client
         self.runtime = runtime
@@ -56,21 +58,28 @@ class Host:
         self.addresses = Addresses(config.pod_cidr)
         self.config_maps = Informer(client, CONFIG_MAPS)
         self.secrets = Informer(client, SECRETS)
-        self._service_env = service_environment(config.kubernetes_service_ip)
+        self._services = services
+        self._kubernetes = kubernetes(config.kubernetes_service_ip)
         self._background: set[asyncio.Task[None]] = set()
 
-    def facts(self, pod_ip: str) -> Facts:
+    def facts(self, pod: Obj, pod_ip: str) -> Facts:
         """What a pod with that address may be told."""
+        linked = self._linked(pod) if pod["spec"].get("enableServiceLinks") is not False else []
         return Facts(
             node=self.config.name,
             node_ip=self.config.address,
             pod_ip=pod_ip,
             config_map=self.config_maps.get,
             secret=self.secrets.get,
-            service_env=self._service_env,
+            service_env=links([*linked, self._kubernetes]),
             dns_ip=self.config.dns_address,
             dns_domain=self.config.dns_domain,
         )
+
+    def _linked(self, pod: Obj) -> list[Obj]:
+        namespace = pod["metadata"].get("namespace", "default")
+        found = (self._services.service(key) for key in sorted(self._services.names()) if key[0] == namespace)
+        return [service for service in found if service is not None]
 
     def in_background(self, work: Coroutine[Any, Any, None]) -> None:
         """Run something whose result nobody waits for."""

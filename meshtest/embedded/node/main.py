@@ -37,13 +37,13 @@ async def _main(config: NodeConfig) -> None:
     runtime = Runtime(socket.socket(fileno=config.warm_fd))
     connection = connection_from_kubeconfig(config.kubeconfig)
     async with Client(connection, user_agent=f"meshtest-node/{config.name}") as client, asyncio.TaskGroup() as group:
-        host = Host(config, client, runtime)
+        network = _network(config, client)
+        host = Host(config, client, runtime, network.watch)
         kubelet = Kubelet(host)
         await KubeletServer(kubelet).run()
         kubelet.start()
         for informer in (kubelet.pods, host.config_maps, host.secrets):
             group.create_task(informer.run())
-        network = _network(config, client)
         for part in network.parts():
             group.create_task(part)
         if config.dial_path is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import select
 import signal
 import socket
@@ -18,6 +19,7 @@ from meshtest.embedded.supervisor.state import StateFile
 from meshtest.embedded.supervisor.topology import ClusterSpec, SetPlan, plan
 
 START_SECONDS = 60.0
+MAX_DESCRIPTORS = 65536
 SHARED_IMPORTS = ("ssl", "aiohttp", "orjson", "kubeclient")
 
 
@@ -167,11 +169,20 @@ class Init:
             self._hold.sendall(json.dumps(message).encode() + b"\n")
 
 
+def _allow_descriptors() -> None:
+    """A node holds some descriptors a container; the usual soft limit of 1,024 is too low."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(MAX_DESCRIPTORS, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 def main(state: Path, hold: socket.socket) -> int:
     """As PID 1: own /proc, private mounts, then the loop."""
     linux.mount("", "/", None, linux.MS_REC | linux.MS_PRIVATE)
     linux.mount("proc", "/proc", "proc", linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC)
     linux.set_process_name("meshtest-init")
+    _allow_descriptors()
     spec = json.loads((state / "spec.json").read_text())
     init = None
     try:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from meshtest.embedded.images.registry import Image
-from meshtest.embedded.node import environment, volumes
+from meshtest.embedded.node import environment, servicelinks, volumes
 from meshtest.embedded.node.environment import ConfigError, Facts
 from meshtest.embedded.node.states import Obj
 
@@ -171,3 +171,16 @@ def test_files_change_all_at_once(tmp_path: Path) -> None:
         assert held.read() == "1", "an open file stays what it was"
     assert (tmp_path / "a").read_bytes() == b"9"
     assert not (tmp_path / "d").exists()
+
+
+def test_services_of_the_namespace_are_linked() -> None:
+    service = {
+        "metadata": {"name": "my-web"},
+        "spec": {"clusterIP": "10.96.0.7", "ports": [{"name": "http-x", "port": 80}, {"port": 53, "protocol": "UDP"}]},
+    }
+    headless = {"metadata": {"name": "h"}, "spec": {"clusterIP": "None", "ports": [{"port": 1}]}}
+    result = servicelinks.links([service, headless, servicelinks.kubernetes("10.96.0.1")])
+    assert result["MY_WEB_SERVICE_HOST"] == "10.96.0.7" and result["MY_WEB_SERVICE_PORT_HTTP_X"] == "80"
+    assert result["MY_WEB_PORT_53_UDP"] == "udp://10.96.0.7:53"
+    assert result["KUBERNETES_PORT_443_TCP"] == "tcp://10.96.0.1:443"
+    assert not any(name.startswith("H_") for name in result)
