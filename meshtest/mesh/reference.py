@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from kubeclient import ApiError, Informer, Obj
+from kubeclient import ApiError, Informer, KubeError, Obj
 from kubeclient.resources import CONFIG_MAPS, DEPLOYMENTS, MUTATING_WEBHOOKS, PODS, VALIDATING_WEBHOOKS
 from meshtest.environment import Cluster, Environment
 from meshtest.framework.errors import NotSettled
 from meshtest.framework.mesh import DEFAULT_PROFILE, AccessLogLine, ObjectRef, PodRef, Profile, Settled
+from meshtest.kube import DeadlineExceeded
 from meshtest.kube.client import is_ready
 from meshtest.mesh import settling
 from meshtest.mesh.accesslog import lines_about
@@ -30,7 +31,7 @@ MESH_CONFIG_MAP = "istio"
 PROXY = "istio-proxy"
 DEBUG_PORT = 15014
 ADMIN_PORT = 15000
-READY_SECONDS = 60.0
+READY_SECONDS = 40.0
 LOG_SECONDS = 2.0
 DUMP_BYTES = 4 << 20
 _WEBHOOKS = {"MutatingWebhookConfiguration": MUTATING_WEBHOOKS, "ValidatingWebhookConfiguration": VALIDATING_WEBHOOKS}
@@ -161,14 +162,17 @@ class _ControlPlane:
         for obj in manifests:
             meta, kind = obj["metadata"], obj["kind"]
             if kind == "Deployment":
-                kube.wait_for(
-                    DEPLOYMENTS,
-                    meta["name"],
-                    meta.get("namespace", NAMESPACE),
-                    until=_rolled_out,
-                    what="all replicas available",
-                    deadline_s=READY_SECONDS,
-                )
+                try:
+                    kube.wait_for(
+                        DEPLOYMENTS,
+                        meta["name"],
+                        meta.get("namespace", NAMESPACE),
+                        until=_rolled_out,
+                        what="all replicas available",
+                        deadline_s=READY_SECONDS,
+                    )
+                except DeadlineExceeded as error:
+                    raise DeadlineExceeded(f"{error}\n{self._state_of_pods()}") from None
         for obj in manifests:
             if (resource := _WEBHOOKS.get(obj["kind"])) is not None:
                 kube.wait_for(
@@ -205,6 +209,19 @@ class _ControlPlane:
             self._watching = self.cluster.kube.loop.submit(self._informer.run())
             self.cluster.kube.run(_synced(self._informer))
         return sorted(name for (_, name), pod in list(self._informer.store.items()) if is_ready(pod))
+
+    def _state_of_pods(self) -> str:
+        """What explains a control plane that does not come up: container states and the tail of each log."""
+        kube, lines = self.cluster.kube, []
+        for pod in kube.list(PODS, NAMESPACE):
+            name = pod["metadata"]["name"]
+            states = [each.get("state") for each in pod.get("status", {}).get("containerStatuses", ())]
+            lines.append(f"  {name}: {pod.get('status', {}).get('phase')} {states}")
+            try:
+                lines.extend(f"    {line}" for line in kube.logs(NAMESPACE, name, tail_lines=15).splitlines())
+            except KubeError as error:
+                lines.append(f"    no log: {error}")
+        return "\n".join(lines) or "  no pod exists; see the cluster's controllers.log"
 
     def log(self, replica: str) -> bytes:
         """The tail of a replica's log."""
