@@ -55,7 +55,8 @@ class Plan:
     def __str__(self) -> str:
         headers = "".join(f" {k}: {v}" for k, v in self.headers)
         options = "".join(f" {k}={v}" for k, v in self.options.items())
-        return f"{self.method} {self.scheme}://{self.host}:{self.port}{self.path}{headers}{options}"
+        method = f"{self.method} " if self.scheme in ("http", "https", "http2") else ""
+        return f"{method}{self.scheme}://{self.host}:{self.port}{self.path}{headers}{options}"
 
 
 class Call:
