@@ -15,8 +15,8 @@ from .kinds import Kind
 from .metadata import now
 from .rbac import Question
 from .request import Target
-from .reviews_common import user_info
 from .tokens import MIN_SECONDS, InvalidToken
+from .userinfo import user_info
 
 Obj = dict[str, Any]
 

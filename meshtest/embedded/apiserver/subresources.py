@@ -182,7 +182,7 @@ def _set_path(obj: Obj, path: str, value: object) -> None:
 
 
 def _scale_object(item: Item, where: Scale) -> Obj:
-    from .tables.builtin import selector_text
+    from .tables.text import selector_text
 
     meta = item.obj["metadata"]
     kept = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")

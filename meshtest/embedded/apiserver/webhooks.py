@@ -20,9 +20,9 @@ from .conditions import ConditionError, Conditions
 from .errors import StatusError, internal
 from .kinds import Kind
 from .matching import Hook, matched_version
-from .reviews_common import user_info
 from .selectors import matches_labels
 from .store import Event, Store
+from .userinfo import user_info
 from .webhook_client import CallFailed, WebhookClient
 
 Obj = dict[str, Any]

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from meshtest.embedded.apiserver.tables import builtin, custom
+from meshtest.embedded.apiserver.tables import builtin, custom, text
 
 Obj = dict[str, Any]
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"),
+    ("seconds", "shown"),
     [
         (-1, "0s"),
         (0, "0s"),
@@ -28,8 +28,8 @@ Obj = dict[str, Any]
         (800 * 86400, "2y"),
     ],
 )
-def test_durations(seconds: float, text: str) -> None:
-    assert builtin.duration(seconds) == text
+def test_durations(seconds: float, shown: str) -> None:
+    assert text.duration(seconds) == shown
 
 
 def _pod(status: Obj, **metadata: Any) -> Obj:

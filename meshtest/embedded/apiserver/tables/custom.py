@@ -8,7 +8,7 @@ from typing import Any
 
 from meshtest.embedded.apiserver.kinds import Column
 
-from . import builtin
+from . import builtin, text
 
 Obj = dict[str, Any]
 _STEP = re.compile(
@@ -33,7 +33,7 @@ def _cell(column: Column, obj: Obj) -> Any:
         return None
     value = found[0]
     if column.type == "date":
-        return builtin.age_of(value) if isinstance(value, str) else "<unknown>"
+        return text.age_of(value) if isinstance(value, str) else "<unknown>"
     if column.type == "integer" and isinstance(value, int | float):
         return int(value)
     if column.type in ("boolean", "number", "integer"):
@@ -44,14 +44,14 @@ def _cell(column: Column, obj: Obj) -> Any:
         return "true" if value else "false"
     if len(found) > 1:
         return ",".join(str(each) for each in found)
-    return builtin.compact(value) if isinstance(value, dict) else str(value)
+    return text.compact(value) if isinstance(value, dict) else str(value)
 
 
 def evaluate(path: str, obj: Obj) -> list[Any]:
     """The values that a simple JSONPath names: fields, ``['x']``, ``[0]``, ``[*]``, ``[?(@.type=="Ready")]``."""
     values: list[Any] = [obj]
-    text = path if path.startswith((".", "[")) else f".{path}"
-    for step in _STEP.finditer(text):
+    whole = path if path.startswith((".", "[")) else f".{path}"
+    for step in _STEP.finditer(whole):
         field, single, double, index, filter_path, wanted = step.groups()
         name = (field or "").replace("\\.", ".") or single or double
         out: list[Any] = []
