@@ -13,9 +13,11 @@ pytest_addoption = options.pytest_addoption
 pytest_load_initial_conftests = options.pytest_load_initial_conftests
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Register markers, and the parts that act only where there are tests of ours."""
     options.register_markers(config)
+    options.keep_others_results(config)
     from meshtest.plugin import dumps, fixtures, scheduling, suites, summary, world
 
     state = world.World(config, options.parse(config))

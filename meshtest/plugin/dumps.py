@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 MAX_DUMPS = 10
 MAX_PODS = 40
 LOG_LINES = 500
+ATTACHED_BYTES = 256 << 10
 DUMPED = pytest.StashKey[bool]()
 
 
@@ -46,6 +47,7 @@ class Dumps:
                 report.sections.append(("meshtest dump", f"failed: {type(error).__name__}: {error}"))
             else:
                 report.sections.append(("meshtest dump", str(directory)))
+                _attach(item.config, directory)
         return report
 
     def _dump(self, directory: Path) -> None:
@@ -68,6 +70,17 @@ class Dumps:
                     _logs(cluster, pod, directory)
                     involved.append(PodRef(cluster.name, namespace, pod["metadata"]["name"]))
         self._world.mesh().dump(involved, directory)
+
+
+def _attach(config: pytest.Config, directory: Path) -> None:
+    """The dump's small files into the Allure report, where one is being written."""
+    if not config.getoption("allure_report_dir", None):
+        return
+    import allure
+
+    for path in sorted(directory.iterdir()):
+        if path.is_file() and path.stat().st_size <= ATTACHED_BYTES:
+            allure.attach.file(str(path), name=path.name, attachment_type=allure.attachment_type.TEXT)
 
 
 def _logs(cluster: Cluster, pod: dict[str, Any], directory: Path) -> None:

@@ -46,7 +46,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--work-dir",
         metavar="DIR",
-        help="where runs leave logs and dumps (default: .meshtest below the root directory)",
+        help="where runs leave dumps (default: .meshtest in the root directory); write --work-dir=DIR, as pytest looks "
+        "for its configuration beside a path that stands alone",
     )
     group.addoption("--timings", metavar="FILE", help="write where the time went as JSON")
 
@@ -83,6 +84,12 @@ def parse(config: pytest.Config) -> Options:
         work_dir=base / run_id,
         timings=Path(timings).absolute() if timings else None,
     )
+
+
+def keep_others_results(config: pytest.Config) -> None:
+    """--clean-alluredir runs in every xdist worker, and one that replaces a crashed one would wipe all results."""
+    if hasattr(config, "workerinput") and getattr(config.option, "clean_alluredir", False):
+        config.option.clean_alluredir = False
 
 
 def register_markers(config: pytest.Config) -> None:

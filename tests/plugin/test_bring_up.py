@@ -120,3 +120,10 @@ def test_options_that_do_not_exist_say_what_does(runs: Any, args: list[str], mes
     result = runs.run(*args)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([message])
+
+
+def test_workers_do_not_wipe_each_others_allure_results(runs: Any) -> None:
+    runs.tests(test_it=module(one="os._exit(3)"), test_more="def test_more(env): assert False")
+    runs.run("-n2", "--alluredir=results", "--clean-alluredir")
+    results = [json.loads(path.read_text()) for path in (runs.path / "results").glob("*-result.json")]
+    assert {"test_plain", "test_two", "test_more"} <= {each["name"] for each in results}
