@@ -16,15 +16,7 @@ from reference.agent.envoy import Envoy
 from reference.agent.http import AgentHttp
 from reference.agent.rules import BadAnnotation, from_annotations, nft_script
 from reference.agent.sds import SecretServer
-from reference.agent.settings import (
-    BOOTSTRAP_PATH,
-    ROOT_CERT_PATH,
-    SDS_SOCKET,
-    TOKEN_PATH,
-    BadSettings,
-    Settings,
-    from_environment,
-)
+from reference.agent.settings import BadSettings, Files, Settings, from_environment
 
 log = logging.getLogger("agent")
 
@@ -44,9 +36,9 @@ def init() -> int:
     return done.returncode
 
 
-async def proxy(settings: Settings) -> int:
+async def proxy(settings: Settings, files: Files) -> int:
     """Runs until Envoy ends; returns its exit code."""
-    secrets = SecretServer(SDS_SOCKET)
+    secrets = SecretServer(files.sds_socket)
     await secrets.start()
     loop = asyncio.get_running_loop()
     timeout = aiohttp.ClientTimeout(total=10)
@@ -54,8 +46,8 @@ async def proxy(settings: Settings) -> int:
         envoy = Envoy(settings, session)
         http = AgentHttp(settings, envoy, session, secrets.served)
         # Envoy needs longest, so it goes first; it waits for its certificate by itself.
-        await envoy.start(bootstrap(settings), BOOTSTRAP_PATH)
-        source = CertificateSource(settings, ROOT_CERT_PATH, TOKEN_PATH, secrets.offer)
+        await envoy.start(bootstrap(settings, str(files.sds_socket)), files.bootstrap)
+        source = CertificateSource(settings, files.root_cert, files.token, secrets.offer)
         tasks = [asyncio.create_task(source.run(make_request()))]
         await http.start()
         tasks.append(asyncio.create_task(http.watch()))
@@ -90,7 +82,7 @@ def main(argv: list[str]) -> int:
             sys.stdout.write(script())
             return 0
         if mode == "proxy":
-            return asyncio.run(proxy(from_environment(os.environ)))
+            return asyncio.run(proxy(from_environment(os.environ), Files()))
     except (BadSettings, BadAnnotation) as error:
         sys.stderr.write(f"{mode}: {error}\n")
         return 2

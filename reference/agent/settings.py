@@ -38,6 +38,16 @@ def seconds(text: str) -> float:
 
 
 @dataclass(frozen=True, slots=True)
+class Files:
+    """Where the pod's volumes are mounted, and where the bootstrap is written."""
+
+    token: Path = TOKEN_PATH
+    root_cert: Path = ROOT_CERT_PATH
+    sds_socket: Path = SDS_SOCKET
+    bootstrap: Path = BOOTSTRAP_PATH
+
+
+@dataclass(frozen=True, slots=True)
 class HostPort:
     host: str
     port: int
