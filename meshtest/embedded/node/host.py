@@ -23,6 +23,9 @@ from meshtest.embedded.node.states import Obj
 
 log = logging.getLogger(__name__)
 
+REQUESTS_AT_A_TIME = 4
+"""Ten pods at once would otherwise open ten connections, and a TLS handshake costs more than their requests."""
+
 
 class AddressesExhausted(RuntimeError):
     """The node's pod range is used up."""
@@ -48,7 +51,7 @@ class Addresses:
 
 
 class Host:
-    """The node as its pods' workers see it."""
+    """The node as its pods' workers see it. turn: to be held during a request of theirs to the API server."""
 
     def __init__(self, config: NodeConfig, client: Client, runtime: Runtime, services: ServiceWatch) -> None:
         self.config = config
@@ -60,6 +63,7 @@ class Host:
         self.secrets = Informer(client, SECRETS)
         self._services = services
         self._kubernetes = kubernetes(config.kubernetes_service_ip)
+        self.turn = asyncio.Semaphore(REQUESTS_AT_A_TIME)
         self._background: set[asyncio.Task[None]] = set()
 
     def facts(self, pod: Obj, pod_ip: str) -> Facts:
@@ -115,6 +119,7 @@ class Host:
             "reportingInstance": self.config.name,
         }
         try:
-            await self.client.create(EVENTS, event, namespace)
+            async with self.turn:
+                await self.client.create(EVENTS, event, namespace)
         except KubeError as error:
             log.info("event %s of %s: %s", reason, metadata["name"], error)

@@ -80,7 +80,8 @@ class VolumeKeeper:
                 "boundObjectRef": {"apiVersion": "v1", "kind": "Pod", "name": metadata["name"], "uid": metadata["uid"]},
             },
         }
-        answer = await self._cell.host.client.create(
-            SERVICE_ACCOUNTS, body, self._cell.key[0], name=account, subresource="token"
-        )
+        async with self._cell.host.turn:
+            answer = await self._cell.host.client.create(
+                SERVICE_ACCOUNTS, body, self._cell.key[0], name=account, subresource="token"
+            )
         return str(answer["status"]["token"])

@@ -18,18 +18,18 @@ RETRY_SECONDS = 0.2
 
 
 async def report(cell: Cell) -> None:
-    """For ever. Changes during a request go with the next one."""
+    """For ever. What changes during a request, or while others have their turn, goes with the next one."""
     sent: Obj | None = None
     while True:
         await cell.dirty.wait()
-        cell.dirty.clear()
-        current = status.pod_status(cell.pod, cell.state, cell.host.config.address, time.time())
-        if current == sent:
-            continue
-        body = {"metadata": {"uid": cell.uid}, "status": current}
         try:
-            await cell.host.client.patch(PODS, cell.key[1], body, cell.key[0], subresource="status")
-            sent = current
+            async with cell.host.turn:
+                cell.dirty.clear()
+                current = status.pod_status(cell.pod, cell.state, cell.host.config.address, time.time())
+                if current != sent:
+                    body = {"metadata": {"uid": cell.uid}, "status": current}
+                    await cell.host.client.patch(PODS, cell.key[1], body, cell.key[0], subresource="status")
+                    sent = current
             continue
         except ApiError as error:
             if error.is_not_found or error.is_conflict:  # the pod is gone, or another has its name

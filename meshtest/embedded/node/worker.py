@@ -207,7 +207,8 @@ class Worker:
         """Tell the API that nothing of the pod is left on this node."""
         while not self.cell.gone:
             try:
-                await self.host.client.delete(PODS, self.key[1], self.key[0], grace_seconds=0, uid=self.cell.uid)
+                async with self.host.turn:
+                    await self.host.client.delete(PODS, self.key[1], self.key[0], grace_seconds=0, uid=self.cell.uid)
                 return
             except ApiError as error:
                 if error.is_not_found or error.is_conflict:
