@@ -89,7 +89,7 @@ class DebugServer:
             return web.json_response({"error": str(error)}, status=400)
         state, elapsed = await self._barrier.wait(refs, timeout)
         self._metrics.settled_seconds.observe(elapsed / 1000)
-        concerned = self._pusher.concerned([state.sequence]) if state.settled else []
+        concerned = self._pusher.concerned(self._ledger.numbers(refs)) if state.settled else []
         status, answer = settled.answer(state, elapsed, concerned)
         return web.json_response(answer, status=status)
 

@@ -92,5 +92,9 @@ class Ledger:
         return passed
 
     def number(self, refs: Iterable[ObjectRef]) -> int:
-        """The number of the last change among objects that have been seen."""
-        return max((self._last.get(ref.key, 0) for ref in refs), default=0)
+        """The number of the last change among these objects, 0 when none of them ever changed."""
+        return max(self.numbers(refs), default=0)
+
+    def numbers(self, refs: Iterable[ObjectRef]) -> list[int]:
+        """The number of each object's last change."""
+        return [self._last.get(ref.key, 0) for ref in refs]
