@@ -70,11 +70,12 @@ class Host:
         """Take down what was brought up, or let it live on. Idempotent."""
         if self._thread is None:
             return
-        self._thread.join()
-        environment = self.running()
+        # An interrupt may come while the mesh is still being installed: stopping the environment ends that wait too.
+        environment = self._environment.result() if self._environment.exception() is None else None
         if environment is None:
             return
-        mesh = self._mesh.result() if self._mesh.exception() is None else None
+        ready = self._mesh.done() and self._mesh.exception() is None
+        mesh = self._mesh.result() if ready else None
         if keep:
             environment.keep()
         elif mesh is not None and not environment.disposable:
@@ -83,6 +84,7 @@ class Host:
             mesh.close()
         with self._timings.phase("cleanup"):
             environment.stop()
+        self._thread.join(timeout=5.0)
 
     def _bring_up(self) -> None:
         from meshtest.environment.registry import factory
