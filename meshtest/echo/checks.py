@@ -345,7 +345,8 @@ def all_of(*checks: Check) -> Check:
         if len(found) < 2:
             return found[0] if found else None
         offending = next((finding.offending for finding in found if finding.offending), None)
-        return Finding("; ".join(f.expected for f in found), "; ".join(f.got for f in found), offending)
+        got = dict.fromkeys(f.got for f in found)  # two checks of one outcome say the same
+        return Finding("; ".join(f.expected for f in found), "; ".join(got), offending)
 
     return Combined("and", checks, decide)
 

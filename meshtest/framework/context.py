@@ -211,7 +211,7 @@ class TestContext:
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Count the body's time under a phase (provision, install, apps, apply, wait, calls, cleanup)."""
+        """Count the body's time under a phase (provision, install, apps, apply, wait, calls, cleanup, teardown)."""
         with self.shared.world.timings.phase(name):
             yield
 

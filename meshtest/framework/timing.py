@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-PHASES = ("provision", "install", "apps", "apply", "wait", "calls", "cleanup")
+PHASES = ("provision", "install", "apps", "apply", "wait", "calls", "cleanup", "teardown")
 
 
 class Timings:

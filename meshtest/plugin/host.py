@@ -82,7 +82,7 @@ class Host:
             mesh.uninstall()
         if mesh is not None:
             mesh.close()
-        with self._timings.phase("cleanup"):
+        with self._timings.phase("teardown"):
             environment.stop()
         self._thread.join(timeout=5.0)
 

@@ -249,8 +249,17 @@ WORLD = pytest.StashKey[World]()
 
 
 def needed(item: pytest.Item) -> frozenset[str]:
-    """The fixtures of ours that an item uses, by its own arguments or through other fixtures."""
-    return NEEDS_WORLD.intersection(getattr(item, "fixturenames", ()))
+    """The fixtures of ours that an item uses, by its own arguments or through other fixtures.
+
+    Somebody's own fixture or parameter of the same name (`env` and `cluster` are common words) is not ours.
+    """
+    names = NEEDS_WORLD.intersection(getattr(item, "fixturenames", ()))
+    definitions = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {})
+    return frozenset(name for name in names if name in definitions and _is_ours(definitions[name][-1]))
+
+
+def _is_ours(definition: pytest.FixtureDef[object]) -> bool:
+    return definition.func.__module__ == "meshtest.plugin.fixtures"
 
 
 def is_mesh_wide(item: pytest.Item) -> bool:

@@ -25,6 +25,21 @@ def test_nothing_starts_for_tests_that_need_nothing(runs: Any) -> None:
     assert runs.events == []
 
 
+def test_somebody_elses_fixture_of_the_same_name_starts_nothing(runs: Any) -> None:
+    runs.tests(
+        test_it="""
+            import pytest
+            @pytest.fixture
+            def env(): return "theirs"
+            def test_fixture(env): assert env == "theirs"
+            @pytest.mark.parametrize("mesh", [1])
+            def test_parameter(mesh): assert mesh == 1
+        """
+    )
+    runs.run().assert_outcomes(passed=2)
+    assert runs.events == []
+
+
 @pytest.mark.parametrize("workers", ["-n0", "-n2"])
 def test_collecting_starts_nothing(runs: Any, workers: str) -> None:
     runs.tests(test_it=module())
@@ -103,7 +118,7 @@ def test_timings_are_written_as_json(runs: Any) -> None:
         result = runs.run("--timings", "timings.json", workers)
         result.stdout.fnmatch_lines(["*time by phase*calls*", "*command to first test body*"])
         figures = json.loads((runs.path / "timings.json").read_text())
-        assert {"provision", "calls", "cleanup"} <= set(figures["phases_s"])
+        assert {"provision", "calls", "teardown"} <= set(figures["phases_s"])
         assert 0 < figures["cold_start_s"] < figures["total_s"]
 
 
