@@ -4,7 +4,7 @@ import importlib
 import json
 import sys
 
-NAMES = ("cold_start", "pods", "settled", "calls", "memory")
+NAMES = ("cold_start", "cluster", "pods", "settled", "calls", "memory")
 
 
 def main(arguments: list[str]) -> int:

@@ -14,14 +14,14 @@ def measure() -> dict[str, float]:
         run_dir = context.cluster.kubeconfig.parent.parent
         supervisor = int((run_dir / "supervisor.pid").read_text())
         by_component: Counter[str] = Counter()
-        for pid in _descendants(supervisor):
-            by_component[_component(pid)] += _proportional_kb(pid)
+        for pid in descendants(supervisor):
+            by_component[_component(pid)] += proportional_kb(pid)
     figures = {f"rss_mb_{name}": kilobytes / 1024 for name, kilobytes in sorted(by_component.items())}
     return {"rss_mb": sum(figures.values()), **figures}
 
 
-def _descendants(root: int) -> list[int]:
-    """`root` and all below it."""
+def descendants(root: int) -> list[int]:
+    """Process ids: `root` and all below it."""
     parents = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -38,7 +38,8 @@ def _component(pid: int) -> str:
     return "".join(char if char.isalnum() else "_" for char in Path(f"/proc/{pid}/comm").read_text().strip())
 
 
-def _proportional_kb(pid: int) -> int:
+def proportional_kb(pid: int) -> int:
+    """The process' proportional set size in kB; 0 when the kernel does not tell."""
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
         if line.startswith("Pss:"):
             return int(line.split()[1])
