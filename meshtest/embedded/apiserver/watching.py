@@ -84,7 +84,9 @@ class Watch:
                 async with asyncio.timeout(quiet):
                     await self._wake.wait()
             except TimeoutError:
-                return self._bookmark() if self._request.bookmarks else b""
+                # An event may have come in the same turn of the loop; a bookmark must not overtake it.
+                if not self._pending:
+                    return self._bookmark() if self._request.bookmarks else b""
         if self._lagging:
             return None
         data = self._pending[0] if len(self._pending) == 1 else b"".join(self._pending)
