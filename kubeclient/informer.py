@@ -92,7 +92,8 @@ class Informer:
                 await self._watch()
                 quick = asyncio.get_running_loop().time() - started < 1.0
             except ApiError as error:
-                listed = listed and not error.is_gone
+                # 504: "Too large resource version"; the server knows less than we do, having lost its memory.
+                listed = listed and not (error.is_gone or error.code == 504)
                 log.log(logging.DEBUG if error.is_gone else logging.WARNING, "informer of %s: %s", self.resource, error)
                 quick = not error.is_gone
             except KubeError as error:

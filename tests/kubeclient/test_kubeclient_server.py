@@ -93,7 +93,14 @@ async def test_apply_finds_the_resource_of_an_unknown_kind_once() -> None:
     assert len(asked) == 2
 
 
-async def test_an_informer_lists_watches_and_lists_again_when_its_version_is_too_old() -> None:
+@pytest.mark.parametrize(
+    ("code", "reason", "message"),
+    [(410, "Expired", "too old"), (504, "Timeout", "Too large resource version: 5, current: 2")],
+    ids=["too old", "of a server that lost its memory"],
+)
+async def test_an_informer_lists_watches_and_lists_again_when_its_version_is_unknown(
+    code: int, reason: str, message: str
+) -> None:
     lists = [
         {"metadata": {"resourceVersion": "5"}, "items": [config_map("a", 1), config_map("b", 2)]},
         {"metadata": {"resourceVersion": "20"}, "items": [config_map("a", 6), config_map("big", 7)]},
@@ -101,7 +108,7 @@ async def test_an_informer_lists_watches_and_lists_again_when_its_version_is_too
     watches = {
         "5": [
             {"type": "MODIFIED", "object": config_map("a", 6, key="x" * 3_000_000)},
-            {"type": "ERROR", "object": {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"}},
+            {"type": "ERROR", "object": {"kind": "Status", "code": code, "reason": reason, "message": message}},
         ],
         "20": [{"type": "DELETED", "object": config_map("big", 21)}],
     }
