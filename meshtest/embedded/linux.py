@@ -162,13 +162,17 @@ class _CapData(ctypes.Structure):
     _fields_ = [("effective", ctypes.c_uint32), ("permitted", ctypes.c_uint32), ("inheritable", ctypes.c_uint32)]
 
 
-def limit_capabilities(keep: frozenset[int]) -> None:
-    """Drop every capability but those numbered in keep, also from what an exec could regain."""
+def bound_capabilities(keep: frozenset[int]) -> None:
+    """Let no exec, of a set-user-ID program either, regain a capability that is not numbered in keep."""
     with open("/proc/sys/kernel/cap_last_cap") as file:  # noqa: PTH123 - between fork and exec: no pathlib
         last = int(file.read())
     for number in range(last + 1):
         if number not in keep:
             prctl(PR_CAPBSET_DROP, number)
+
+
+def hold_capabilities(keep: frozenset[int]) -> None:
+    """Give up every capability held but those numbered in keep."""
     with open("/proc/self/status") as file:  # noqa: PTH123
         held = next(int(line.split()[1], 16) for line in file if line.startswith("CapPrm"))
     mask = sum(1 << number for number in keep) & held

@@ -167,6 +167,9 @@ async def test_user_group_and_capabilities(pods: Pods) -> None:
     output = await pods.sh("id -u; id -g; grep CapEff /proc/self/status; echo x > /dev/stdout; touch /x", **user)
     assert output.splitlines()[:4] == ["1337", "1337", "CapEff:\t0000000000000000", "x"]
     assert "Permission denied" in output
+    bounds = await pods.sh("grep CapBnd /proc/self/status; ls /etc/shadow", **user)
+    assert int(bounds.split()[1], 16) & 1 << 21 == 0, "no set-user-ID program gives SYS_ADMIN back"
+    assert "/etc/shadow': No such file" in bounds
     assert "Operation not permitted" in await pods.sh("ip link add d0 type bridge")
     admin = {"container": {"securityContext": {"capabilities": {"add": ["NET_ADMIN"]}}}}
     assert await pods.sh("ip link add d0 type bridge && echo made", **admin) == "made\n"

@@ -65,8 +65,9 @@ def become(process: Process) -> None:
     """Give up what the process shall not have: user, groups, capabilities."""
     kept = capabilities(process)
     os.setgroups(sorted({process.gid, *process.groups}))
+    linux.bound_capabilities(kept)
     if process.uid == 0 and process.gid == 0:
-        linux.limit_capabilities(kept)
+        linux.hold_capabilities(kept)
     else:
         for stream in (0, 1, 2):
             # opening /dev/stdout again (Envoy's access log) asks for permission on the pipe itself

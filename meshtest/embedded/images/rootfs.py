@@ -1,10 +1,10 @@
 """The root of a container: decide what it is made of, then build it.
 
 It is an overlay: below the machine's own root, above a tmpfs, so every program of the machine is there and nothing is
-ever written to it. What a container must not see (other people's home directories, /tmp, /run with the cluster's
-keys) is covered by an empty directory. What it must reach although it lies under such a directory or on a mount of
-its own (interpreter, virtual environment, Envoy, editable sources) is bound back in, read-only, along a path that uid
-1337 can walk. The host's permissions are never touched.
+ever written to it. What a container must not see (other people's home directories, the machine's password hashes and
+host keys, /tmp, /run with the cluster's keys) is covered by an empty directory or taken out. What it must reach
+although it lies under such a directory or on a mount of its own (interpreter, virtual environment, Envoy, editable
+sources) is bound back in, read-only, along a path that uid 1337 can walk. The host's permissions are never touched.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from pathlib import PurePosixPath
 
 from meshtest.embedded import linux
 
-COVERED = ("/tmp", "/run", "/var/tmp")
+COVERED = ("/tmp", "/run", "/var/tmp", "/etc/ssh", "/etc/ssl/private")
+SHARED = ("/tmp", "/var/tmp")
+REMOVED = ("/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-")
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/opt", "/nix", "/etc", "/var/lib")
 
 
@@ -165,8 +167,11 @@ def build(stage: str, plan: RootPlan) -> str:
     linux.mount("overlay", root, "overlay", 0, f"lowerdir=/,upperdir={stage}/upper,workdir={stage}/work")
     for path in plan.covers:
         if os.path.isdir(root + path) and not os.path.islink(root + path):  # noqa: PTH112, PTH114
-            sticky = path in COVERED and path != "/run"
-            linux.mount("tmpfs", root + path, "tmpfs", linux.MS_NOSUID, "mode=1777" if sticky else "mode=755")
+            mode = "mode=1777" if path in SHARED else "mode=755"
+            linux.mount("tmpfs", root + path, "tmpfs", linux.MS_NOSUID, mode)
+    for path in REMOVED:
+        if os.path.lexists(root + path):
+            os.unlink(root + path)  # noqa: PTH108
     for number, path in enumerate(plan.binds):
         _make_target(path, root + path)
         if path in plan.opened:
