@@ -22,18 +22,22 @@ class Summary:
         self._started = process_start()
 
     @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self) -> None:
-        """A worker hands its figures to the controller."""
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """A worker hands its figures to the controller; a run that could not put everything back has failed."""
         output: dict[str, Any] | None = getattr(self._config, "workeroutput", None)
         if output is not None:
             output["meshtest_timings"] = self._world.timings.seconds()
             output["meshtest_first_body"] = self._world.first_body
+            output["meshtest_cleanup_failures"] = self._world.cleanup_failures
+        elif self._world.cleanup_failures and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
         """Add a worker's figures; one that died has none."""
         output: dict[str, Any] = getattr(node, "workeroutput", {})
         self._world.timings.merge(output.get("meshtest_timings", {}))
+        self._world.cleanup_failures.extend(output.get("meshtest_cleanup_failures", ()))
         first = output.get("meshtest_first_body")
         if first is not None:
             self._world.first_body = min(first, self._world.first_body or first)
@@ -50,6 +54,8 @@ class Summary:
             terminalreporter.write_line(f"time by phase (all workers): {shown}")
             if world.first_body is not None:
                 terminalreporter.write_line(f"command to first test body: {world.first_body - self._started:.2f} s")
+        for failure in world.cleanup_failures:
+            terminalreporter.write_line(f"clean-up failed: {failure}", red=True)
         running = world.host.running()
         if running is not None and world.keeps:
             terminalreporter.write_line(f"kept, as --nocleanup={world.options.nocleanup}:")

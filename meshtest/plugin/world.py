@@ -35,6 +35,7 @@ class World:
         self.options = options
         self.timings = Timings()
         self.failed = False
+        self.cleanup_failures: list[str] = []
         workerinput: dict[str, Any] | None = getattr(config, "workerinput", None)
         self.worker_id: str = workerinput["workerid"] if workerinput else ""
         self._broker_path: str = workerinput["meshtest_broker"] if workerinput else ""
@@ -231,7 +232,7 @@ class World:
         try:
             root.close()
         except Exception as error:
-            self.say(f"clean-up: {error}")
+            self.cleanup_failures.append(str(error))
 
     def _leave(self) -> None:
         if self._apps is not None:

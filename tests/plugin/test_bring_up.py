@@ -56,6 +56,21 @@ def test_starts_once_and_stops_once(runs: Any, workers: str) -> None:
 
 
 @pytest.mark.parametrize("workers", ["-n0", "-n2"])
+def test_what_cannot_be_put_back_fails_the_run(runs: Any, monkeypatch: Any, workers: str) -> None:
+    monkeypatch.setenv("FAKE_DISPOSABLE", "0")
+    runs.tests(
+        test_it="""
+            def stuck(): raise RuntimeError("stuck")
+            def test_one(ctx): ctx.parent.track(stuck)
+        """
+    )
+    result = runs.run(workers)
+    result.assert_outcomes(passed=1)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["clean-up failed: run: 1 of its resources did not close:", "*RuntimeError: stuck"])
+
+
+@pytest.mark.parametrize("workers", ["-n0", "-n2"])
 def test_a_failure_with_exitfirst_still_stops(runs: Any, workers: str) -> None:
     runs.tests(test_it=module(one="assert False"))
     result = runs.run("-x", workers)
