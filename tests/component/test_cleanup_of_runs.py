@@ -29,6 +29,17 @@ def test_it(ctx, apps):
 """
 
 
+def links() -> set[str]:
+    """The host's network links."""
+    return {link.name for link in Path("/sys/class/net").iterdir()}
+
+
+def rules() -> set[str]:
+    """The host's tables of packet rules."""
+    listed = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True)
+    return set(listed.stdout.splitlines())
+
+
 class Run:
     """A pytest of its own, with a state directory of its own, by whose path its processes are found."""
 
@@ -36,6 +47,7 @@ class Run:
         self.directory = directory
         self.state = Path("/run") / f"meshtest-{uuid.uuid4().hex[:8]}"
         self.namespaces: set[str] = set()
+        self.links_before, self.rules_before = links(), rules()
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, body: str, *args: str) -> None:
@@ -120,6 +132,8 @@ class Run:
         mounts = [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(self.state) in line]
         processes = [pid for pid in pids() if self.mentioned(pid) and pid != self.pid]
         return [
+            *(f"link {name}" for name in links() - self.links_before),
+            *(f"packet rules {table}" for table in rules() - self.rules_before),
             *(f"process {pid}" for pid in processes),
             *(f"namespaces {sorted(found)} held by {pid}" for pid, found in held.items()),
             *(f"mount {line}" for line in mounts),
