@@ -6,14 +6,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 ENV ?= embedded
 ARGS ?=
+FUZZ_SEED ?= 1
 # Every folder below suites/ is a suite, its name the label and the target.
 SUITES := $(notdir $(patsubst %/,%,$(dir $(wildcard suites/*/__init__.py))))
 
-.PHONY: help venv system test lint types contracts unit suites clean $(SUITES)
+.PHONY: help venv system test lint types contracts unit fuzz suites clean $(SUITES)
 
 help:
 	@echo "make -f tests.mk SUITE      run one suite: $(SUITES)   [ENV=embedded ARGS='-k split -n 2']"
 	@echo "make -f tests.mk test       everything CI runs: lint, types, contracts, unit and component tests, suites"
+	@echo "make -f tests.mk fuzz       100,000 malformed requests at the API server (CI: 2,000) [FUZZ_SEED=1]"
 	@echo "make -f tests.mk venv       make $(VENV) and install what is missing"
 
 venv: system $(VENV)/.installed
@@ -42,6 +44,11 @@ contracts: venv
 
 unit: venv
 	$(BIN)/pytest tests $(ARGS)
+
+# A seed of one's own finds other things; the failing request is in the message, and the same seed repeats it.
+fuzz: venv
+	MESHTEST_FUZZ_REQUESTS=100000 MESHTEST_FUZZ_SEED=$(FUZZ_SEED) \
+		$(BIN)/pytest tests/embedded/apiserver/test_apiserver_fuzz.py --timeout 1800 $(ARGS)
 
 suites: venv
 	$(BIN)/pytest --env $(ENV) $(ARGS)

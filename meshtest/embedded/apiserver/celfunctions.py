@@ -9,6 +9,8 @@ import ipaddress
 from typing import Any
 from urllib.parse import urlsplit
 
+from . import patterns
+
 
 def _is_ip(text: str) -> bool:
     try:
@@ -39,20 +41,13 @@ def _substring(text: str, start: int, end: int | None = None) -> str:
     return text[start:end]
 
 
-def _find(text: str, pattern: str) -> str:
-    import re
-
-    found = re.search(pattern, text)
-    return found.group(0) if found else ""
-
-
 _FUNCTIONS = {
     "isIP": _is_ip,
     "isCIDR": _is_cidr,
     "isURL": _is_url,
     "split": _split,
     "substring": _substring,
-    "find": _find,
+    "find": lambda text, pattern: patterns.find(pattern, text),
     "lowerAscii": lambda text: text.lower(),
     "upperAscii": lambda text: text.upper(),
     "trim": lambda text: text.strip(),

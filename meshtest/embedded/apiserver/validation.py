@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import functools
-import re
 from collections.abc import Callable
 from typing import Any
 
 import orjson
 
-from . import formats
+from . import formats, patterns
 from .errors import FieldError, duplicate, invalid, not_supported, required, type_invalid
 
 Obj = dict[str, Any]
@@ -86,20 +84,19 @@ def _validate_string(value: str, schema: Obj, path: str, errors: list[FieldError
         errors.append(invalid(path, value, f"{path} in body should be at least {least} chars long"))
     if most is not None and len(value) > most:
         errors.append(FieldError(path, "FieldValueTooLong", f"Too long: may not be more than {most} bytes"))
-    if pattern is not None and (compiled := _pattern(pattern)) is not None and not compiled.search(value):
+    if pattern is not None and not _matches(pattern, value):
         errors.append(invalid(path, value, f"{path} in body should match '{pattern}'"))
     name = schema.get("format")
     if name and not formats.is_valid(name, value):
         errors.append(invalid(path, value, f'{path} in body must be of type {name}: "{value}"'))
 
 
-@functools.lru_cache(maxsize=4096)
-def _pattern(pattern: str) -> re.Pattern[str] | None:
-    """None for what Python cannot compile: such a pattern refuses nothing."""
+def _matches(pattern: str, value: str) -> bool:
+    """A pattern that does not compile refuses nothing."""
     try:
-        return re.compile(pattern.replace(r"\z", r"\Z"), re.ASCII)
-    except re.error:
-        return None
+        return patterns.matches(pattern, value)
+    except patterns.InvalidPattern:
+        return True
 
 
 def _validate_number(value: float, schema: Obj, path: str, errors: list[FieldError]) -> None:

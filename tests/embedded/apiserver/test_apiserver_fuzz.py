@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 pytestmark = pytest.mark.anyio
-COUNT = int(os.environ.get("MESHTEST_FUZZ_REQUESTS", "500"))
+COUNT = int(os.environ.get("MESHTEST_FUZZ_REQUESTS", "2000"))
 SEED = int(os.environ.get("MESHTEST_FUZZ_SEED", "1"))
 KINDS = (
     "/api/v1/namespaces/default/pods",
@@ -178,4 +178,29 @@ async def test_malformed_requests_are_answered(api: Any) -> None:
         assert isinstance(answer.body, dict), what
         assert answer.code != 500, what
         assert answer.code < 400 or answer.body["kind"] == "Status", what
+    assert (await api("GET", "/readyz")).code == 200
+
+
+HOSTILE = ("^(a+)+$", "^(a|aa)+$", "(x+x+)+y", "^(([a-z])+.)+[A-Z]([a-z])+$", "((a{100}){100}){100}", "(?=a)+", "(")
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("pattern", HOSTILE)
+async def test_a_regular_expression_cannot_stall_the_server(api: Any, pattern: str) -> None:
+    rule = f"self.by_rule.matches({orjson.dumps(pattern).decode()})"
+    found = f"self.by_rule.find({orjson.dumps(pattern).decode()}) != 'z'"
+    spec = {
+        "type": "object",
+        "properties": {"by_pattern": {"type": "string", "pattern": pattern}, "by_rule": {"type": "string"}},
+        "x-kubernetes-validations": [{"rule": rule}, {"rule": found}],
+    }
+    schema = {"type": "object", "properties": {"spec": spec}}
+    versions = [{**VERSION, "schema": {"openAPIV3Schema": schema}}]
+    definition = {**CORPUS[KINDS[8]], "spec": {**CORPUS[KINDS[8]]["spec"], "versions": versions}}
+    assert (await api("POST", KINDS[8], definition)).code == 201
+    text = "a" * 50_000 + "!"
+    for field in ("by_pattern", "by_rule"):
+        body = {"apiVersion": "fuzz.test/v1", "kind": "Fuzz", "metadata": {"name": "x"}, "spec": {field: text}}
+        answer = await api("POST", "/apis/fuzz.test/v1/namespaces/default/fuzzes", body)
+        assert answer.code == 422, answer
     assert (await api("GET", "/readyz")).code == 200
