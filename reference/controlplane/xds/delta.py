@@ -4,7 +4,7 @@
     --------------------------------------+------------------------------------------------------
     first of its type                     | respond (empty subscription of CDS or LDS = wildcard)
     nonce + no error, nothing subscribed  | ACK: respond only if a change waited for it
-    nonce + error                         | NACK: record, never answer with the same again
+    nonce + error                         | NACK: record, never answer with the same set again
     new names subscribed                  | respond with those, though the version may be known
     names unsubscribed                    | forget them, no response
     stale or unknown nonce                | neither ACK nor NACK; subscriptions still count
@@ -18,7 +18,7 @@ for and does not exist is answered as removed, so that nobody waits for it.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from reference.controlplane.xds.subscription import Subscription
+from reference.controlplane.xds.subscription import Content, Subscription
 from reference.controlplane.xds.types import CDS, EDS, WILDCARD_TYPES, Resource, Resources
 
 
@@ -66,11 +66,8 @@ class DeltaState:
             # Whoever subscribes says that it does not hold the resource, whatever it was sent before.
             subscription.forced |= fresh
         for name in request.unsubscribe:
-            subscription.names.discard(name)
-            subscription.forced.discard(name)
-            subscription.rejected.pop(name, None)
-            if not subscription.wildcard:
-                subscription.sent.pop(name, None)
+            # Without a name of the refused response the rest may be good.
+            waited |= subscription.forget(name) and subscription.in_flight is None
         return first or bool(fresh) or waited
 
     @staticmethod
@@ -108,33 +105,27 @@ class DeltaState:
         if subscription.in_flight is not None:
             subscription.mark_dirty(sequence)
             return None
-        forced, sent, rejected = subscription.forced, subscription.sent, subscription.rejected
+        sent, again = subscription.sent, subscription.forced | subscription.uncertain
         changed = tuple(
-            resource
-            for name, resource in resources.items()
-            if (sent.get(name) != resource.version or name in forced) and rejected.get(name) != resource.version
+            resource for name, resource in resources.items() if sent.get(name) != resource.version or name in again
         )
-        removed = [name for name in sent if name not in resources]
-        removed += [
-            name for name in subscription.names if name not in resources and name in forced and name not in sent
-        ]
+        gone = [name for name in sent if name not in resources]
+        gone += [name for name in subscription.uncertain if name not in resources]
+        gone += [name for name in subscription.names if name not in resources and name in subscription.forced]
         if greet and not subscription.wildcard:
-            removed += [name for name in subscription.names if name not in resources and name not in removed]
+            gone += [name for name in subscription.names if name not in resources]
+        removed = tuple(dict.fromkeys(gone))
+        versions = {resource.name: resource.version for resource in changed}
+        content = Content(versions, frozenset(removed))
         subscription.forced = set()
-        if not changed and not removed and not greet:
+        if not greet and (content == subscription.refused or not content.names):
             subscription.unchanged()
             return None
-        for name in removed:
-            sent.pop(name, None)
-            rejected.pop(name, None)
-        versions = {resource.name: resource.version for resource in changed}
-        sent.update(versions)
-        if not rejected:
-            subscription.rejection = None
-        nonce = subscription.start(versions, sequence)
+        kept = {name: version for name, version in sent.items() if name in resources}
+        nonce = subscription.start({**kept, **versions}, content, sequence)
         if type_url == CDS and versions:
             self._rewarm(versions)
-        return DeltaResponse(type_url, nonce, changed, tuple(removed), sequence)
+        return DeltaResponse(type_url, nonce, changed, removed, sequence)
 
     def _rewarm(self, clusters: Mapping[str, str]) -> None:
         endpoints = self.subscriptions.get(EDS)

@@ -15,7 +15,7 @@ every resource asked for; for wildcard types what is missing was removed.
 
 from dataclasses import dataclass
 
-from reference.controlplane.xds.subscription import Subscription
+from reference.controlplane.xds.subscription import Content, Subscription
 from reference.controlplane.xds.types import CDS, EDS, WILDCARD_TYPES, Resource, Resources
 
 
@@ -90,11 +90,11 @@ class SotwState:
             subscription.mark_dirty(sequence)
             return None
         versions = {name: resource.version for name, resource in resources.items()}
-        if not greet and (versions == subscription.sent or versions == subscription.rejected):
+        content, refused = Content(versions), subscription.refused
+        if not greet and (content == refused or (versions == subscription.sent and refused is None)):
             subscription.unchanged()
             return None
-        subscription.sent = versions
-        nonce = subscription.start(versions, sequence)
+        nonce = subscription.start(versions, content, sequence)
         if type_url == CDS and EDS in self.subscriptions:
             self._always.add(EDS)
         return SotwResponse(type_url, nonce, str(sequence), tuple(resources.values()), sequence)

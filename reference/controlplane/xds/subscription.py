@@ -6,6 +6,9 @@ Both protocol variants keep their books here. The life of a response:
                      │
                      └──nack──▶ rejected, until a later response is acknowledged
 
+A refused response counts as not accepted as a whole. What the proxy kept of it is not known (Envoy applies the good
+part for some types), so every later response carries all of its names again.
+
 One response a type is in flight at a time. A change that comes meanwhile makes the subscription dirty and goes out
 with the acknowledgement, so a slow proxy merges changes instead of queueing them.
 
@@ -29,11 +32,26 @@ class Rejection:
 
 
 @dataclass(frozen=True, slots=True)
+class Content:
+    """What a response says: name -> version of what it carries, and the names that it removes."""
+
+    versions: dict[str, str]
+    removed: frozenset[str] = frozenset()
+
+    @property
+    def names(self) -> frozenset[str]:
+        return self.removed | self.versions.keys()
+
+
+@dataclass(frozen=True, slots=True)
 class InFlight:
+    """A response without answer yet; `before` is what the proxy held when it went out."""
+
     nonce: str
     since: int
     until: int
-    versions: dict[str, str]
+    content: Content
+    before: dict[str, str]
 
 
 @dataclass(slots=True)
@@ -42,14 +60,15 @@ class Subscription:
 
     wildcard: everything was asked for. names: what was asked for by name.
     sent: name -> version, as the proxy holds them once it has confirmed what is in flight.
-    rejected: name -> the version that the proxy refused.
+    refused: the response that the proxy refused last, until it accepts one. uncertain: the names of that response.
     """
 
     type_url: str
     wildcard: bool = False
     names: set[str] = field(default_factory=set)
     sent: dict[str, str] = field(default_factory=dict)
-    rejected: dict[str, str] = field(default_factory=dict)
+    refused: Content | None = None
+    uncertain: set[str] = field(default_factory=set)
     in_flight: InFlight | None = None
     rejection: Rejection | None = None
     dirty_since: int | None = None
@@ -82,16 +101,29 @@ class Subscription:
         """The names to generate; None for everything."""
         return None if self.wildcard else frozenset(self.names)
 
-    def start(self, versions: dict[str, str], sequence: int) -> str:
-        """A response goes out that carries state `sequence`; returns its nonce."""
+    def start(self, sent: dict[str, str], content: Content, sequence: int) -> str:
+        """A response goes out that carries state `sequence`, after which the proxy holds `sent`; returns its nonce."""
         self.nonces += 1
         since = self.dirty_since if self.dirty_since is not None else sequence
-        self.in_flight = InFlight(f"{self.nonces:x}", min(since, sequence), sequence, versions)
+        self.in_flight = InFlight(f"{self.nonces:x}", min(since, sequence), sequence, content, self.sent)
+        self.sent = sent
         self.last_nonce = self.in_flight.nonce
         self.last_sequence = sequence
         self.responses += 1
         self.dirty_since = None
         return self.in_flight.nonce
+
+    def forget(self, name: str) -> bool:
+        """The proxy no longer wants `name`; true when that name was in the response that it refused."""
+        self.names.discard(name)
+        self.forced.discard(name)
+        was_refused = name in self.uncertain
+        self.uncertain.discard(name)
+        if not self.wildcard:
+            self.sent.pop(name, None)
+            if self.in_flight is not None:
+                self.in_flight.before.pop(name, None)
+        return was_refused
 
     def unchanged(self) -> None:
         """The state as of now gives the bytes that the proxy holds already: identical bytes settle at once."""
@@ -101,18 +133,20 @@ class Subscription:
         """True when `nonce` was in flight; a stale one changes nothing."""
         if self.in_flight is None or self.in_flight.nonce != nonce:
             return False
-        for name in self.in_flight.versions:
-            self.rejected.pop(name, None)
         self.in_flight = None
-        if not self.rejected:
-            self.rejection = None
+        self.rejection = self.refused = None
+        self.uncertain = set()
         return True
 
     def reject(self, nonce: str, error: str) -> bool:
-        """The proxy refused the response; what it carried is not sent again until it changes."""
+        """The proxy refused the response: it is not sent again as it was, and nothing of it counts as accepted."""
         if self.in_flight is None or self.in_flight.nonce != nonce:
             return False
-        self.rejection = Rejection(error, self.in_flight.since, self.in_flight.until)
-        self.rejected.update(self.in_flight.versions)
+        refused = self.in_flight
+        # What an earlier refusal left open was in this response too.
+        since = min(refused.since, self.rejection.since) if self.rejection else refused.since
+        self.rejection = Rejection(error, since, refused.until)
+        self.refused, self.sent = refused.content, refused.before
+        self.uncertain = {name for name in refused.content.names if self.wildcard or name in self.names}
         self.in_flight = None
         return True

@@ -159,3 +159,67 @@ def test_endpoints_wanted_again_while_in_flight_follow_the_acknowledgement() -> 
     assert not state.ready(EDS, 2)
     assert state.receive(DeltaRequest(EDS, nonce=first.nonce))
     assert names(state.update(EDS, endpoints, 2)) == (["a"], [])
+
+
+def routes(**versions: str) -> Resources:
+    return {name: Fake(name, version, RDS) for name, version in versions.items()}
+
+
+def refused_routes() -> DeltaState:
+    """Accepted a=1, b=1; then a=BAD, b=2 went out as change 2 and was refused whole."""
+    state, first = subscribed(RDS, "a", "b", now=routes(a="1", b="1"))
+    state.receive(DeltaRequest(RDS, nonce=first.nonce))
+    bad = state.update(RDS, routes(a="BAD", b="2"), 2)
+    assert bad is not None
+    state.receive(DeltaRequest(RDS, nonce=bad.nonce, error="bad"))
+    return state
+
+
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    [
+        (routes(a="BAD", b="2"), None),
+        (routes(a="3", b="2"), (["a", "b"], [])),
+        (routes(a="1", b="1"), (["a", "b"], [])),
+        (routes(b="2"), (["b"], ["a"])),
+        (routes(a="BAD", b="3"), (["a", "b"], [])),
+    ],
+    ids=["same", "mended", "reverted", "dropped", "other part changed"],
+)
+def test_nothing_of_a_refused_response_counts_as_accepted(now: Resources, expected: object) -> None:
+    state = refused_routes()
+    subscription = state.subscriptions[RDS]
+    mended = state.update(RDS, now, 3)
+    assert names(mended) == expected
+    assert not subscription.settled(2)
+    if mended is None:
+        return
+    assert not subscription.settled(3)
+    state.receive(DeltaRequest(RDS, nonce=mended.nonce))
+    assert subscription.rejection is None and subscription.settled(3)
+    assert subscription.sent == {name: each.version for name, each in now.items()}
+    assert state.update(RDS, now, 4) is None
+
+
+def test_a_second_refusal_still_fails_the_changes_of_the_first() -> None:
+    state = refused_routes()
+    worse = state.update(RDS, routes(a="WORSE", b="2"), 3)
+    assert worse is not None
+    state.receive(DeltaRequest(RDS, nonce=worse.nonce, error="worse"))
+    assert [state.subscriptions[RDS].settled(n) for n in (1, 2, 3)] == [True, False, False]
+
+
+def test_without_the_name_that_was_refused_the_rest_is_sent_at_once() -> None:
+    state = refused_routes()
+    assert state.receive(DeltaRequest(RDS, unsubscribe=frozenset({"a"})))
+    assert names(state.update(RDS, routes(b="2"), 3)) == (["b"], [])
+
+
+def test_a_name_unsubscribed_in_flight_does_not_come_back_with_the_refusal() -> None:
+    state, first = subscribed(RDS, "a", "b", now=routes(a="1", b="1"))
+    state.receive(DeltaRequest(RDS, nonce=first.nonce))
+    bad = state.update(RDS, routes(a="BAD", b="1"), 2)
+    assert bad is not None
+    state.receive(DeltaRequest(RDS, unsubscribe=frozenset({"a"})))
+    state.receive(DeltaRequest(RDS, nonce=bad.nonce, error="bad"))
+    assert state.update(RDS, routes(b="1"), 3) is None

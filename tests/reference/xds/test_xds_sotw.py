@@ -91,3 +91,17 @@ def test_a_change_during_flight_goes_out_with_the_acknowledgement() -> None:
     assert not state.ready(CDS, 2)
     assert state.receive(SotwRequest(CDS, response.nonce))
     assert state.update(CDS, world(a="2"), 2) is not None
+
+
+def test_two_refusals_in_a_row_are_each_not_sent_again() -> None:
+    state, first = subscribed(CDS, now=world(a="1"))
+    state.receive(SotwRequest(CDS, first.nonce))
+    for sequence, version in ((2, "BAD"), (3, "WORSE")):
+        bad = state.update(CDS, world(a=version, **{version: "1"}), sequence)
+        assert bad is not None
+        state.receive(SotwRequest(CDS, bad.nonce, error="bad"))
+        assert state.update(CDS, world(a=version, **{version: "1"}), sequence) is None
+    reverted = state.update(CDS, world(a="1"), 4)
+    assert reverted is not None, "what the proxy kept of the refused responses is not known"
+    state.receive(SotwRequest(CDS, reverted.nonce))
+    assert state.subscriptions[CDS].rejection is None
