@@ -3,7 +3,7 @@
     request                            | decision
     -----------------------------------+--------------------------------------------------
     first of its type, or empty nonce  | respond always
-    error_detail                       | record, no response
+    error_detail                       | record, respond only if a change waited for it
     stale nonce                        | drop
     matching nonce, same names         | ACK: respond only if a change waited for it
     matching nonce, other names        | ACK, and respond
@@ -55,8 +55,8 @@ class SotwState:
             self._always.discard(request.type_url)
             return True
         if request.error is not None:
-            subscription.reject(request.nonce, request.error)
-            return False
+            ended = subscription.reject(request.nonce, request.error)
+            return ended and subscription.dirty_since is not None
         if request.nonce != subscription.last_nonce:
             return False
         subscription.acknowledge(request.nonce)

@@ -105,3 +105,16 @@ def test_two_refusals_in_a_row_are_each_not_sent_again() -> None:
     assert reverted is not None, "what the proxy kept of the refused responses is not known"
     state.receive(SotwRequest(CDS, reverted.nonce))
     assert state.subscriptions[CDS].rejection is None
+
+
+def test_a_change_that_waited_goes_out_with_the_refusal() -> None:
+    state, response = subscribed(CDS, now=world(a="BAD"))
+    assert not state.ready(CDS, 2)
+    assert state.receive(SotwRequest(CDS, response.nonce, error="bad"))
+    assert state.update(CDS, world(a="2"), 2) is not None
+
+
+def test_a_stale_refusal_is_dropped_though_a_change_waits() -> None:
+    state, _ = subscribed(CDS, now=world(a="1"))
+    assert not state.ready(CDS, 2)
+    assert not state.receive(SotwRequest(CDS, "old", error="bad"))
