@@ -1,6 +1,7 @@
 """Labels: the names by which tests are selected. All are registered markers, so an unknown one is an error."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Literal, TypeVar
 
 import pytest
@@ -31,9 +32,10 @@ PARAMETRIC = {
 }
 
 
-def markers() -> list[str]:
-    """All markers as pytest wants them registered: `name: description`."""
-    named = {**SUITES, **KINDS, **PARAMETRIC}
+def markers(root: Path) -> list[str]:
+    """All markers as pytest wants them registered: `name: description`. Each package below `root`/suites is a label."""
+    own = {file.parent.name: f"the suite suites/{file.parent.name}" for file in root.glob("suites/*/__init__.py")}
+    named = {**own, **SUITES, **KINDS, **PARAMETRIC}
     return [f"{name}: {text}" for name, text in named.items()]
 
 

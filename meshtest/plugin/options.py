@@ -94,5 +94,5 @@ def keep_others_results(config: pytest.Config) -> None:
 
 def register_markers(config: pytest.Config) -> None:
     """Labels are markers, and with --strict-markers an unknown one is an error."""
-    for line in labels.markers():
+    for line in labels.markers(config.rootpath):
         config.addinivalue_line("markers", line)

@@ -2,6 +2,7 @@
 
 # ruff: noqa: ARG001, ARG005  (steps take a context whether they use it or not)
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -80,9 +81,13 @@ def test_features_have_stable_names_and_two_levels() -> None:
         feature("a..b")
 
 
-def test_every_suite_is_a_registered_marker() -> None:
-    names = {line.partition(":")[0].partition("(")[0] for line in markers()}
-    assert {"routing", "mesh_wide", "slow", "feature", "requires"} <= names
+def test_every_suite_is_a_registered_marker(tmp_path: Path) -> None:
+    (tmp_path / "suites" / "mine").mkdir(parents=True)
+    (tmp_path / "suites" / "mine" / "__init__.py").touch()
+    (tmp_path / "suites" / "data").mkdir()
+    names = {line.partition(":")[0].partition("(")[0] for line in markers(tmp_path)}
+    assert {"mine", "routing", "mesh_wide", "slow", "feature", "requires"} <= names
+    assert "data" not in names
 
 
 def test_nested_phases_count_each_moment_once() -> None:
