@@ -58,7 +58,7 @@ class World:
         def of(proxy: Proxy) -> frozenset[str]:
             found: frozenset[str] = frozenset()
             if new_snapshot is not snapshot:
-                found |= affected(snapshot, new_snapshot, None, proxy)
+                found |= affected(snapshot, new_snapshot, proxy)
             if new_endpoints is not endpoints:
                 found |= affected_by_endpoints(endpoints, new_endpoints, proxy, new_snapshot)
             return frozenset(name if name.startswith(PREFIX) else PREFIX + name for name in found)

@@ -26,11 +26,8 @@ class Viewer(Protocol):
     def ips(self) -> tuple[str, ...]: ...
 
 
-def affected(before: Snapshot, after: Snapshot, change: object, proxy: Viewer) -> frozenset[str]:  # noqa: ARG001
-    """Types that differ, or may, for the proxy between two snapshots.
-
-    The snapshots themselves tell what has changed; `change` is there for callers that track it and may be None.
-    """
+def affected(before: Snapshot, after: Snapshot, proxy: Viewer) -> frozenset[str]:
+    """Types that differ, or may, for the proxy between two snapshots."""
     if before is after:
         return NOTHING
     if before.mesh is not after.mesh or before.domain != after.domain:

@@ -73,15 +73,15 @@ def test_invalid_mesh_config_leaves_the_last_one_in_force() -> None:
 def test_rules_concern_rds_only_and_only_those_who_see_them() -> None:
     before, inputs = build_snapshot(world()), world(_rule(exportTo=["."]))
     after = build_snapshot(inputs, before)
-    assert affected(before, after, None, proxy_a()) == {RDS}
-    assert affected(before, after, None, proxy_a("other")) == set()
-    assert affected(after, after, None, proxy_a()) == set()
+    assert affected(before, after, proxy_a()) == {RDS}
+    assert affected(before, after, proxy_a("other")) == set()
+    assert affected(after, after, proxy_a()) == set()
 
 
 def test_tcp_rules_concern_listeners() -> None:
     before = build_snapshot(world())
     after = build_snapshot(world(_rule(tcp=[{"route": [TO_B]}])), before)
-    assert affected(before, after, None, proxy_a()) == {RDS, LDS}
+    assert affected(before, after, proxy_a()) == {RDS, LDS}
 
 
 def test_services_and_mesh_config_concern_everything() -> None:
@@ -89,8 +89,8 @@ def test_services_and_mesh_config_concern_everything() -> None:
     before = build_snapshot(inputs)
     more = {**inputs.of("Service"), **keyed(service("new"))}
     after = build_snapshot(Inputs({**inputs.objects, "Service": more}, inputs.mesh), before)
-    assert affected(before, after, None, proxy_a()) == {CDS, EDS, LDS, RDS}
-    assert LDS in affected(before, build_snapshot(world(mesh="{}"), before), None, proxy_a())
+    assert affected(before, after, proxy_a()) == {CDS, EDS, LDS, RDS}
+    assert LDS in affected(before, build_snapshot(world(mesh="{}"), before), proxy_a())
 
 
 def test_hidden_services_concern_nobody_else() -> None:
@@ -100,7 +100,7 @@ def test_hidden_services_concern_nobody_else() -> None:
     hidden["metadata"]["annotations"] = {"networking.istio.io/exportTo": "."}
     more = {**inputs.of("Service"), **keyed(hidden)}
     after = build_snapshot(Inputs({**inputs.objects, "Service": more}, inputs.mesh), before)
-    assert affected(before, after, None, proxy_a()) == set()
+    assert affected(before, after, proxy_a()) == set()
 
 
 def _with_slice(inputs: Inputs, changed: Obj) -> Inputs:
@@ -138,10 +138,10 @@ def _destination(balancer: Obj, namespace: str = "demo") -> Obj:
 def test_destination_rules_concern_routes_where_any_of_them_hashes() -> None:
     before = build_snapshot(world())
     plain = build_snapshot(world(_destination({"simple": "RANDOM"})), before)
-    assert affected(before, plain, None, proxy_a()) == {CDS, EDS}
+    assert affected(before, plain, proxy_a()) == {CDS, EDS}
     hashing = build_snapshot(world(_destination({"consistentHash": {"useSourceIp": True}})), before)
-    assert affected(before, hashing, None, proxy_a()) == {CDS, EDS, RDS}
-    assert affected(hashing, before, None, proxy_a()) == {CDS, EDS, RDS}
+    assert affected(before, hashing, proxy_a()) == {CDS, EDS, RDS}
+    assert affected(hashing, before, proxy_a()) == {CDS, EDS, RDS}
 
 
 def test_memory_of_whole_results_goes_with_their_snapshots() -> None:
