@@ -21,7 +21,7 @@ help:
 venv: system $(VENV)/.installed
 
 system:
-	@PYTHON=$(PYTHON) bash .ci/system-packages
+	@PYTHON=$(PYTHON) VENV=$(VENV) bash .ci/system-packages
 
 $(VENV)/.installed: pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
