@@ -51,10 +51,11 @@ class Watched:
 
 
 class Ledger:
-    """`sequence` is the number of the last change."""
+    """`sequence` is the number of the last change, `pushed` of the last that was offered to all streams."""
 
     def __init__(self, remember: int = 20_000) -> None:
         self.sequence = 0
+        self.pushed = 0
         self._watched: dict[GroupKind, Watched] = {}
         self._last: OrderedDict[Key, int] = OrderedDict()
         self._remember = remember

@@ -62,7 +62,6 @@ class Pusher(Generic[P]):
         self._schedule = schedule
         self._ledger, self._world, self._connections, self._progress = ledger, world, connections, progress
         self._changed: list[Key] = []
-        self._pushed = 0
         self._scheduled = False
         self._started = False
         self._history: deque[Sent] = deque(maxlen=HISTORY)
@@ -71,7 +70,7 @@ class Pusher(Generic[P]):
         self.observe: Callable[[float, int], None] | None = None
 
     def start(self) -> None:
-        """All inputs have synced: build the first state. Until then changes are only recorded."""
+        """All inputs have synced: build the first state, or raise. Until then changes are only recorded."""
         self._started = True
         self._push()
 
@@ -81,15 +80,22 @@ class Pusher(Generic[P]):
         self._changed.append(key)
         if self._started and not self._scheduled:
             self._scheduled = True
-            self._schedule(self._push)
+            self._schedule(self._turn)
+
+    def _turn(self) -> None:
+        self._scheduled = False
+        try:
+            self._push()
+        except Exception:
+            # Nothing was taken in, so these changes stay pending and the next one tries all of them again.
+            log.exception("changes %d to %d cannot be taken in", self._ledger.pushed + 1, self._ledger.sequence)
 
     def _push(self) -> None:
-        self._scheduled = False
         started = time.perf_counter()
-        changed, self._changed = self._changed, []
-        since, until = self._pushed + 1, self._ledger.sequence
-        affected = self._world.advance(changed, until)
-        self._pushed = until
+        since, until = self._ledger.pushed + 1, self._ledger.sequence
+        affected = self._world.advance(self._changed, until)
+        self._changed = []
+        self._ledger.pushed = until
         count = 0
         for connection in self._connections:
             try:

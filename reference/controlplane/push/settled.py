@@ -107,6 +107,8 @@ def evaluate(ledger: Ledger, refs: Sequence[ObjectRef], streams: Iterable[Stream
                 nacks.append(Nack(stream.node, short(type_url), subscription.rejection.error))
             else:
                 pending.append(Pending(stream.node, short(type_url)))
+    if ledger.pushed < number and not pending:
+        pending.append(Pending("istiod", "push"))
     pending += [Pending(node, "disconnected") for node in lost]
     return State(number, (), tuple(pending), tuple(nacks))
 

@@ -48,12 +48,10 @@ class World:
         kinds = {kind for _, kind, _, _ in changed}
         snapshot, endpoints = self.snapshot, self.endpoints
         inputs = self._stores.inputs()
-        if kinds & SNAPSHOT_KINDS:
-            self.snapshot = build_snapshot(inputs, snapshot)
-        if kinds & ENDPOINT_KINDS:
-            self.endpoints = build_endpoint_table(inputs, endpoints)
-        self.sequence = sequence
-        new_snapshot, new_endpoints = self.snapshot, self.endpoints
+        new_snapshot = build_snapshot(inputs, snapshot) if kinds & SNAPSHOT_KINDS else snapshot
+        new_endpoints = build_endpoint_table(inputs, endpoints) if kinds & ENDPOINT_KINDS else endpoints
+        # Both or neither: what is taken in before a failure would not differ at the next try, and concern nobody.
+        self.snapshot, self.endpoints, self.sequence = new_snapshot, new_endpoints, sequence
 
         def of(proxy: Proxy) -> frozenset[str]:
             found: frozenset[str] = frozenset()

@@ -213,3 +213,44 @@ def test_a_question_is_parsed_and_errors_name_the_field() -> None:
         parse({"objects": [{"kind": "K"}]})
     with pytest.raises(BadQuestion, match="resourceVersion"):
         parse({"objects": [{"kind": "K", "name": "n", "resourceVersion": "x"}]})
+
+
+def test_a_change_that_the_world_cannot_take_in_is_pending_and_comes_with_the_next(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bench = Bench()
+    taken: list[Key] = []
+    advance = bench.world.advance
+
+    def broken(changed: Sequence[Key], sequence: int) -> Callable[[str], frozenset[str]]:
+        raise ValueError(f"odd object in {changed} up to {sequence}")
+
+    def whole(changed: Sequence[Key], sequence: int) -> Callable[[str], frozenset[str]]:
+        taken.extend(changed)
+        return advance(changed, sequence)
+
+    bench.world.advance = broken  # type: ignore[method-assign]
+    bench.change()
+    assert "odd object" in caplog.text
+    assert [each.type for each in bench.state().pending] == ["push"]
+    bench.world.advance = whole  # type: ignore[method-assign]
+    bench.pusher.record(("", "Service", "ns", "b"))
+    assert taken == [VS, ("", "Service", "ns", "b")]
+    assert [each.type for each in bench.state().pending] == ["RDS"]
+    bench.ack(bench.proxy, RDS)
+    assert bench.state().settled
+    assert bench.pusher.concerned([1]) == [bench.proxy.node]
+
+
+def test_a_change_that_was_not_pushed_is_pending_though_nobody_is_connected() -> None:
+    bench = Bench()
+    bench.connections.remove(bench.proxy)
+    bench.ledger.record(VS)
+    assert [(each.proxy, each.type) for each in bench.state().pending] == [("istiod", "push")]
+
+
+def test_the_first_state_must_not_fail() -> None:
+    bench = Bench()
+    bench.world.advance = lambda *_: 1 / 0  # type: ignore
+    with pytest.raises(ZeroDivisionError):
+        bench.pusher.start()
