@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from . import celfunctions
+from . import celcost, celfunctions
 
 Variables = Callable[[], dict[str, Any]]
 
@@ -41,9 +41,12 @@ def _program(expression: str) -> Any:
 
 
 def evaluate(expression: str, variables: dict[str, Any]) -> Any:
-    """The value of an expression. Raises what the library raises: it does not compile, a key is missing, ..."""
+    """The value of an expression. Raises what the library raises: it does not compile, a key is missing, ...;
+    or `celcost.TooDear`.
+    """
     from cel import cel
 
+    celcost.steps(expression, variables)
     context = cel.Context(variables=variables)
     celfunctions.add(context)
     return _program(expression).execute(context)

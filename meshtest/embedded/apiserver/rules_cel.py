@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from . import celcost
 from .errors import FieldError
 
 Obj = dict[str, Any]
@@ -18,15 +19,35 @@ def validate(obj: Obj, schema: Obj, old: Obj | None) -> list[FieldError]:
     if not _has_rules(id(schema), schema):
         return []
     errors: list[FieldError] = []
+    spent = 0
     for value, before, at, rule in _walk(obj, old, schema, ""):
         text = rule["rule"]
         uses_old = "oldSelf" in text
         if uses_old and before is None and not rule.get("optionalOldSelf"):
             continue
+        spent += _steps(text, value, before)
+        if spent > celcost.OBJECT_LIMIT:
+            errors.append(_out_of_budget(at, value))
+            break
         failure = _check(text, value, before if uses_old else None)
         if failure is not None:
             errors.append(_error(rule, at, value, failure))
     return errors
+
+
+def _steps(rule: str, value: Any, old: Any) -> int:
+    try:
+        return celcost.steps(rule, {"self": value, "oldSelf": old})
+    except celcost.TooDear:
+        return 0  # it will not run, and its own error says so
+
+
+def _out_of_budget(path: str, value: Any) -> FieldError:
+    from .errors import invalid
+    from .validation import type_name
+
+    text = "validation failed due to running out of cost budget, no further validation rules will be run"
+    return invalid(path or "<nil>", type_name(value), text)
 
 
 _KNOWN: dict[int, tuple[Obj, bool]] = {}
