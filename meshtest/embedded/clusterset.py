@@ -139,6 +139,8 @@ class ClusterSet:
         if self._hold is not None:
             with suppress(OSError):
                 self._hold.sendall(b"release")
+            _close(self._hold)
+            self._hold = None
 
     def stop(self, *, keep_directory: bool = False) -> None:
         """End it: no process, namespace or mount is left on return; nor is its directory unless it is to be kept."""

@@ -20,6 +20,7 @@ class Summary:
         self._config = config
         self._world = world
         self._started = process_start()
+        self._kept: list[str] = []
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -43,7 +44,7 @@ class Summary:
             self._world.first_body = min(first, self._world.first_body or first)
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Phases in seconds; where the world is kept, how to reach it."""
+        """Phases in seconds, and what could not be put back."""
         world = self._world
         if world.host is None or not world.host.wanted:
             return
@@ -58,14 +59,18 @@ class Summary:
             terminalreporter.write_line(f"clean-up failed: {failure}", red=True)
         running = world.host.running()
         if running is not None and world.keeps:
-            terminalreporter.write_line(f"kept, as --nocleanup={world.options.nocleanup}:")
-            for cluster in running.clusters:
-                terminalreporter.write_line(f"  export KUBECONFIG={cluster.kubeconfig}    # {cluster.name}")
-            terminalreporter.write_line(f"  remove it with: meshtest cleanup {running.run_id}")
+            self._kept = [
+                f"kept, as --nocleanup={world.options.nocleanup}:",
+                *(f"  export KUBECONFIG={cluster.kubeconfig}    # {cluster.name}" for cluster in running.clusters),
+                f"  remove it with: meshtest cleanup {running.run_id}",
+            ]
 
     @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self) -> None:
-        """Written last, so that clean-up counts."""
+        """Last of all, so that clean-up counts in the figures, and what is kept stands below everything else."""
+        reporter = self._config.pluginmanager.getplugin("terminalreporter")
+        for line in self._kept if reporter else ():
+            reporter.write_line(line)
         path = self._world.options.timings
         if path is not None and self._world.host is not None:
             path.write_text(json.dumps(self._figures(), indent=1) + "\n")

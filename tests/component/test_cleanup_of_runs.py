@@ -220,10 +220,12 @@ def test_kill_9_of_the_supervisor(run: Run) -> None:
     run.assert_gone()
 
 
-def test_nocleanup_keeps_until_cleanup(run: Run) -> None:
-    run.start("pass", "--nocleanup")
-    assert run.wait() == 0, run.output
+@pytest.mark.parametrize(("option", "passes"), [("--nocleanup", True), ("--nocleanup=on-failure", False)])
+def test_nocleanup_keeps_until_cleanup(run: Run, option: str, passes: bool) -> None:
+    run.start("pass" if passes else "time.sleep(0.5); assert False", "-W", "error", option)
+    assert run.wait() == (pytest.ExitCode.OK if passes else pytest.ExitCode.TESTS_FAILED), run.output
     assert run.processes()
-    assert "meshtest cleanup" in run.output
+    assert "Warning" not in run.output
+    assert "meshtest cleanup" in run.output.splitlines()[-1], "how to get rid of it is the last that one reads"
     cleanup(state_root=run.state)
     run.assert_gone()
