@@ -99,7 +99,7 @@ class Pusher(Generic[P]):
         count = 0
         for connection in self._connections:
             try:
-                types = affected(connection.proxy)
+                types = self._types(affected, connection)
                 connection.push(types, since, until)
                 count += bool(types)
             except Exception:
@@ -110,6 +110,14 @@ class Pusher(Generic[P]):
         if self.observe:
             self.observe(self.last_seconds, count)
         self._progress()
+
+    @staticmethod
+    def _types(affected: Affected[P], connection: Connection[P]) -> Iterable[str]:
+        try:
+            return affected(connection.proxy)
+        except Exception:
+            log.exception("what changed for %s cannot be told, so it gets everything", connection.node)
+            return list(connection.subscriptions)
 
     def sent(self, connection: Connection[P], subscription: Subscription, size: int) -> None:
         """Callback of the streams: a response of `size` bytes went out."""

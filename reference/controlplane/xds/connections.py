@@ -69,11 +69,17 @@ class Connection(Generic[P]):
             self._offer(request.type_url, self.source.sequence, greet=greet)
 
     def push(self, types: Iterable[str], since: int, sequence: int) -> None:
-        """Changes `since`..`sequence` may give other bytes for these types; sends what differs, in push order."""
-        for type_url in sorted(types, key=position):
+        """Changes `since`..`sequence` may give other bytes for these types; sends what differs, in push order.
+
+        What an earlier push could not generate is tried again. When one type raises, it and those after it stay
+        unsettled until the next push.
+        """
+        for type_url in types:
             subscription = self.subscriptions.get(type_url)
             if subscription is not None:
                 subscription.mark_dirty(since)
+        for type_url in sorted(self.subscriptions, key=position):
+            if self.subscriptions[type_url].dirty_since is not None:
                 self._offer(type_url, sequence)
         self.processed = max(self.processed, sequence)
 

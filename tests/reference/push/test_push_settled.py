@@ -254,3 +254,40 @@ def test_the_first_state_must_not_fail() -> None:
     bench.world.advance = lambda *_: 1 / 0  # type: ignore
     with pytest.raises(ZeroDivisionError):
         bench.pusher.start()
+
+
+def test_a_type_that_cannot_be_generated_loses_neither_itself_nor_the_others() -> None:
+    bench = Bench()
+    bench.world.touched = frozenset({CDS, RDS})
+    generate, failing = bench.world.generate, True
+
+    def some(proxy: str, type_url: str, names: frozenset[str] | None) -> Resources:
+        if failing and type_url == CDS:
+            raise ValueError("odd cluster")
+        return generate(proxy, type_url, names)
+
+    bench.world.generate = some  # type: ignore[method-assign]
+    bench.world.versions[CDS] = "2"
+    bench.change()
+    assert {each.type for each in bench.state().pending} == {"push", "CDS", "RDS"}
+    bench.world.touched, failing = frozenset(), False
+    bench.pusher.record(("", "Service", "ns", "b"))
+    assert {each.type for each in bench.state().pending} == {"CDS", "RDS"}
+    bench.ack(bench.proxy, CDS)
+    bench.ack(bench.proxy, RDS)
+    assert bench.state().settled
+
+
+def test_a_proxy_whose_types_cannot_be_told_gets_all_of_them() -> None:
+    bench = Bench()
+    advance = bench.world.advance
+
+    def untellable(changed: Sequence[Key], sequence: int) -> Callable[[str], frozenset[str]]:
+        advance(changed, sequence)
+        return lambda _: frozenset([CDS][1 // 0 :])
+
+    bench.world.advance = untellable  # type: ignore[method-assign]
+    bench.change()
+    assert [each.type for each in bench.state().pending] == ["RDS"]
+    bench.ack(bench.proxy, RDS)
+    assert bench.state().settled
