@@ -10,8 +10,10 @@ from __future__ import annotations
 from typing import Any
 
 from . import fieldset
+from .errors import bad_request
 from .listtypes import shape_of
 from .metadata import now
+from .validation import type_name
 
 Obj = dict[str, Any]
 
@@ -55,6 +57,24 @@ def on_write(new: Obj, old: Obj | None, manager: str, api_version: str, subresou
         meta["managedFields"] = out
     else:
         meta.pop("managedFields", None)
+
+
+def accepted(given: Any) -> list[Obj] | None:
+    """What a client sent as managedFields; None, so that the stored ones stay, when it sent none or field sets that
+    are no trees. Raises 400 for what is no list of entries.
+    """
+    if given is None:
+        return None
+    if not isinstance(given, list) or not all(isinstance(each, dict) for each in given):
+        field = "ObjectMeta.metadata.managedFields of type []v1.ManagedFieldsEntry"
+        raise bad_request(f"json: cannot unmarshal {type_name(given)} into Go struct field {field}")
+    trees = [each.get("fieldsV1") for each in given]
+    for tree in trees:
+        if isinstance(tree, dict):
+            trees.extend(tree.values())
+        elif tree is not None:
+            return None
+    return given
 
 
 def entry(manager: str, operation: str, api_version: str, fields: Obj, subresource: str) -> Obj:

@@ -178,7 +178,7 @@ class Writes:
             raise conflict(kind.group, kind.plural, name, why)
         before = old.copy()
         before["apiVersion"] = kind.api_version(version)
-        given = meta.pop("managedFields", None)
+        given = managed.accepted(meta.pop("managedFields", None))
         reset = given == [{}] or given == []
         self._conform.incoming(kind, version, new, call)
         rules = for_kind(kind)

@@ -241,3 +241,18 @@ async def test_the_service_of_the_api_itself(api: Any) -> None:
     assert service["spec"]["clusterIP"] == "10.96.0.1"
     slices = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes"
     assert (await api("GET", slices)).body["endpoints"][0]["addresses"] == ["127.0.0.1"]
+
+
+async def test_managed_fields_of_a_client_are_checked(api: Any) -> None:
+    path = "/api/v1/namespaces/default/configmaps"
+    made = await api("POST", path, {"metadata": {"name": "managed"}, "data": {"a": "b"}})
+    stored = made.body["metadata"]["managedFields"]
+    for wrong in ({"value": 1}, ["x"], "x"):
+        body = {"metadata": {"name": "managed", "managedFields": wrong}, "data": {"a": "b"}}
+        answer = await api("PUT", f"{path}/managed", body)
+        assert answer.code == 400, answer
+        assert "metadata.managedFields" in answer.body["message"]
+    body = {"metadata": {"name": "managed", "managedFields": [{"fieldsV1": {"f:data": 1}}]}, "data": {"a": "b"}}
+    answer = await api("PUT", f"{path}/managed", body)
+    assert answer.code == 200, answer
+    assert answer.body["metadata"]["managedFields"] == stored
