@@ -4,18 +4,19 @@ import asyncio
 import json
 import logging
 import ssl
-from typing import Any, TypeAlias
+from typing import Any
 
 import grpc
 from aiohttp import web
 
 from kubeclient import Client, connection_from_kubeconfig, connection_in_cluster
 from reference.api import InvalidConfig, find, parse, parse_mesh_config
+from reference.controlplane.authentication import authenticator
 from reference.controlplane.ca.authority import RootDistributor, load_or_create_root
 from reference.controlplane.ca.server_certificate import ServerCertificate
 from reference.controlplane.ca.service import CertificateService
 from reference.controlplane.ca.signing import Signer
-from reference.controlplane.ca.tokens import TokenReviewer, bearer
+from reference.controlplane.ca.tokens import TokenReviewer
 from reference.controlplane.debug.metrics import Metrics
 from reference.controlplane.debug.server import DebugServer
 from reference.controlplane.generate import Proxy
@@ -30,14 +31,12 @@ from reference.controlplane.webhooks.server import application
 from reference.controlplane.webhooks.sidecar import SidecarValues
 from reference.controlplane.webhooks.trust import BundleWriter
 from reference.controlplane.xds.connections import Connection, Connections
-from reference.controlplane.xds.identity import Identity, from_sans
 from reference.controlplane.xds.server import DiscoveryServer
 from reference.controlplane.xds.subscription import Subscription
 from reference.controlplane.xds.types import short
 
 log = logging.getLogger(__name__)
 Obj = dict[str, Any]
-Context: TypeAlias = grpc.aio.ServicerContext
 GRPC_OPTIONS = [
     ("grpc.max_concurrent_streams", 100_000),
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
@@ -153,12 +152,7 @@ class ControlPlane:
         metrics: Metrics,
         trust_domain: str,
     ) -> None:
-        async def authenticate(context: Context) -> Identity | None:
-            names = context.auth_context().get("x509_subject_alternative_name") or ()
-            identity = from_sans([name.decode("utf-8", "replace") for name in names])
-            if identity is not None and identity.trust_domain == trust_domain:
-                return identity
-            return await reviewer.identity(bearer(context.invocation_metadata() or ()))
+        authenticate = authenticator(reviewer, trust_domain)
 
         def on_sent(connection: Connection[Proxy], subscription: Subscription, size: int) -> None:
             pusher.sent(connection, subscription, size)

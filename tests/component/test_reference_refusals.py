@@ -3,20 +3,24 @@
 import datetime
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import cast
 
 import grpc
 import pytest
 from envoy.config.core.v3 import base_pb2
 from envoy.service.discovery.v3 import discovery_pb2
 
+from kubeclient import Client, Obj, Resource
+from kubeclient.resources import TOKEN_REVIEWS
 from reference.agent.certificates import make_request
+from reference.controlplane.authentication import authenticator
 from reference.controlplane.ca import istio_ca_pb2 as pb
 from reference.controlplane.ca.server_certificate import ServerCertificate
 from reference.controlplane.ca.service import CertificateService
 from reference.controlplane.ca.signing import Signer, make_root, now
-from reference.controlplane.ca.tokens import bearer
-from reference.controlplane.xds.identity import Identity, from_sans
-from reference.controlplane.xds.server import Context, DiscoveryServer
+from reference.controlplane.ca.tokens import TokenReviewer
+from reference.controlplane.xds.identity import Identity
+from reference.controlplane.xds.server import DiscoveryServer
 from reference.controlplane.xds.types import CDS, Resources
 
 pytestmark = pytest.mark.anyio
@@ -36,12 +40,17 @@ class Empty:
         return {}
 
 
-async def authenticate(context: Context) -> Identity | None:
-    names = context.auth_context().get("x509_subject_alternative_name") or ()
-    identity = from_sans([name.decode() for name in names])
-    if identity is not None:
-        return identity
-    return GOOD if bearer(context.invocation_metadata()) == "good" else None
+class Judge:
+    """An API server that knows the token "good" for the CA's audience, and "other" for its own alone."""
+
+    async def create(self, resource: Resource, obj: Obj) -> Obj:
+        assert resource is TOKEN_REVIEWS
+        known = {"good": "istio-ca", "other": "https://kubernetes.default.svc"}
+        audience = known.get(obj["spec"]["token"])
+        if audience not in obj["spec"]["audiences"]:
+            return {"status": {"authenticated": False}}
+        user = {"username": "system:serviceaccount:ns:sa"}
+        return {"status": {"authenticated": True, "audiences": [audience], "user": user}}
 
 
 @dataclass(frozen=True)
@@ -65,6 +74,7 @@ class Plane:
 async def plane() -> AsyncIterator[Plane]:
     signer = Signer(make_root("cluster.local", now()))
     certificate = ServerCertificate(signer, ["istiod.istio-system.svc"])
+    authenticate = authenticator(TokenReviewer(cast(Client, Judge()), "cluster.local"), "cluster.local")
     discovery: DiscoveryServer[str] = DiscoveryServer(Empty(), lambda node: str(node.id), authenticate)
     server = grpc.aio.server()
     server.add_generic_rpc_handlers((discovery.handler(), CertificateService(signer, authenticate).handler()))
@@ -111,14 +121,14 @@ async def refused(code: grpc.StatusCode, attempt: object) -> str:
     return str(caught.value.details())
 
 
-@pytest.mark.parametrize("token", ["", "bad"])
+@pytest.mark.parametrize("token", ["", "bad", "other"])
 async def test_xds_refuses_a_stream_without_credentials(plane: Plane, token: str) -> None:
     async with plane.channel(plane.token_port) as channel:
         details = await refused(grpc.StatusCode.UNAUTHENTICATED, subscribe(channel, token=token))
     assert "client certificate" in details and "token" in details
 
 
-@pytest.mark.parametrize("token", ["", "bad"])
+@pytest.mark.parametrize("token", ["", "bad", "other"])
 async def test_the_ca_refuses_a_request_without_credentials(plane: Plane, token: str) -> None:
     async with plane.channel(plane.token_port) as channel:
         await refused(grpc.StatusCode.UNAUTHENTICATED, sign(channel, token))
@@ -166,4 +176,10 @@ async def test_a_certificate_opens_xds_and_renews_itself(plane: Plane) -> None:
 async def test_a_certificate_without_spiffe_name_is_nobody(plane: Plane) -> None:
     odd = plane.client(plane.signer, "https://example.com/workload")
     async with plane.channel(plane.certificate_port, odd) as channel:
+        await refused(grpc.StatusCode.UNAUTHENTICATED, subscribe(channel))
+
+
+async def test_a_certificate_of_another_trust_domain_is_nobody(plane: Plane) -> None:
+    foreign = plane.client(plane.signer, "spiffe://elsewhere/ns/ns/sa/sa")
+    async with plane.channel(plane.certificate_port, foreign) as channel:
         await refused(grpc.StatusCode.UNAUTHENTICATED, subscribe(channel))
