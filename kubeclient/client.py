@@ -241,10 +241,13 @@ class Client:
         type: PatchType = "merge",
         field_manager: str | None = None,
         force: bool = False,
+        strict: bool = False,
     ) -> Obj:
         params = {"fieldManager": field_manager} if field_manager else {}
         if force:
             params["force"] = "true"
+        if strict:
+            params["fieldValidation"] = "Strict"
         path = resource.path(self._namespace(resource, namespace), name, subresource)
         answer: Obj = await self.request(
             "PATCH", path, params=params, body=body, headers={"Content-Type": _PATCH_TYPES[type]}
@@ -260,8 +263,11 @@ class Client:
         subresource: str | None = None,
         field_manager: str = "kubeclient",
         force: bool = True,
+        strict: bool = False,
     ) -> Obj:
-        """Server-side apply; without a resource it is found by the object's apiVersion and kind."""
+        """Server-side apply; without a resource it is found by the object's apiVersion and kind. `strict`: a field that
+        the schema does not know is refused, not dropped.
+        """
         resource = resource or await self.resource_for(obj)
         return await self.patch(
             resource,
@@ -272,6 +278,7 @@ class Client:
             type="apply",
             field_manager=field_manager,
             force=force,
+            strict=strict,
         )
 
     async def delete(

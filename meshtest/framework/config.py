@@ -140,7 +140,7 @@ class Plan:
             for cluster in self._clusters:
                 for manifest in self._manifests:
                     try:
-                        (answer,) = cluster.kube.apply(manifest.obj)
+                        (answer,) = cluster.kube.apply(manifest.obj, strict=True)
                     except ApiError as error:
                         if expect is None or manifest is not last:
                             raise _refused(manifest, error) from None

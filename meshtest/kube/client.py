@@ -80,11 +80,14 @@ class Kube:
         """Create; the answer has uid and resourceVersion."""
         return self.run(self.client.create(resource, obj, namespace))
 
-    def apply(self, *objects: Obj, field_manager: str = FIELD_MANAGER) -> Objects:
-        """Server-side apply in the given order, one after another; the answers. The first refusal ends it."""
+    def apply(self, *objects: Obj, field_manager: str = FIELD_MANAGER, strict: bool = False) -> Objects:
+        """Server-side apply in the given order, one after another; the answers. The first refusal ends it.
+
+        strict: fields that the kind's schema does not know are refused (400, `unknown field`) instead of dropped.
+        """
 
         async def each() -> Objects:
-            return [await self.client.apply(obj, field_manager=field_manager) for obj in objects]
+            return [await self.client.apply(obj, field_manager=field_manager, strict=strict) for obj in objects]
 
         return self.run(each())
 

@@ -33,8 +33,10 @@ class FakeKube:
         other = Resource("networking.istio.io", "v1", "virtualservices", "VirtualService")
         return [WELL_KNOWN.get((obj["apiVersion"], obj["kind"]), other) for obj in objects]
 
-    def apply(self, obj: Obj) -> list[Obj]:
+    def apply(self, obj: Obj, *, strict: bool = False) -> list[Obj]:
         meta = obj["metadata"]
+        if strict and (unknown := set(obj.get("spec") or ()) - {"hosts", "http"}):
+            raise ApiError(400, "BadRequest", f'strict decoding error: unknown field "spec.{unknown.pop()}"')
         if meta["name"] in self.refuse:
             raise ApiError(422, "Invalid", self.refuse[meta["name"]])
         self._version += 1

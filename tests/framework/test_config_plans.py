@@ -98,6 +98,13 @@ def test_an_expected_rejection_passes_and_is_not_waited_for(fake_ctx: TestContex
     assert world.fake_mesh.asked == []
 
 
+def test_a_misspelt_field_is_refused_not_dropped(fake_ctx: TestContext) -> None:
+    misspelt = VS.replace("http:", "htttp:") % ("a", "v1")
+    with pytest.raises(ConfigError, match=r'a \(.*plans\.py:\d+\) was refused: 400 .*unknown field "spec\.htttp"'):
+        fake_ctx.config().yaml(misspelt).apply()
+    fake_ctx.config().yaml(misspelt).apply(expect=rejected("spec.htttp"))
+
+
 @pytest.mark.parametrize(
     ("refusal", "message"),
     [

@@ -93,6 +93,20 @@ async def test_apply_finds_the_resource_of_an_unknown_kind_once() -> None:
     assert len(asked) == 2
 
 
+async def test_a_strict_apply_asks_the_server_to_refuse_unknown_fields() -> None:
+    asked = []
+
+    async def apply(request: web.Request) -> web.Response:
+        asked.append(request.query.get("fieldValidation"))
+        return web.json_response({})
+
+    obj = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "default"}}
+    async with serving(("PATCH", f"{MAPS}/a", apply)) as client:
+        await client.apply(obj)
+        await client.apply(obj, strict=True)
+    assert asked == [None, "Strict"]
+
+
 @pytest.mark.parametrize(
     ("code", "reason", "message"),
     [(410, "Expired", "too old"), (504, "Timeout", "Too large resource version: 5, current: 2")],
