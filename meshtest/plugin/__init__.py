@@ -18,11 +18,12 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register markers, and the parts that act only where there are tests of ours."""
     options.register_markers(config)
     options.keep_others_results(config)
-    from meshtest.plugin import dumps, fixtures, scheduling, suites, summary, world
+    from meshtest.plugin import dumps, fixtures, scheduling, selection, suites, summary, world
 
     state = world.World(config, options.parse(config))
     config.stash[world.WORLD] = state
-    for part in (state, fixtures, suites.Suites(config, state), dumps.Dumps(state), summary.Summary(config, state)):
+    parts = (selection.Selection(config), state, fixtures, suites.Suites(config, state), dumps.Dumps(state))
+    for part in (*parts, summary.Summary(config, state)):
         config.pluginmanager.register(part)
     if config.pluginmanager.hasplugin("dsession") or config.pluginmanager.hasplugin("xdist"):
         config.pluginmanager.register(scheduling.Scheduling(state))

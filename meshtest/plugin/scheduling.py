@@ -29,6 +29,13 @@ class Scheduling:
             return None
         return Grouped(config, log, self._world)
 
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """A module that cannot be collected ends the run before any test, as it does without workers."""
+        config = self._world.config
+        session = config.pluginmanager.getplugin("dsession")
+        if report.failed and session is not None and not config.getoption("continue_on_collection_errors"):
+            session.shouldstop = session.shouldstop or "error during collection"
+
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: WorkerController) -> None:
         """A worker needs the run's id and the broker, which starts with the first worker."""

@@ -147,12 +147,17 @@ class World:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """The earliest moment at which it is known whether a cluster is needed, and which apps."""
-        if self.config.getoption("collectonly"):
+        """The controller schedules by groups. Also called after errors, so nothing is started here."""
+        if self.worker_id and not self.config.getoption("collectonly"):
+            self.client.ask("groups", groups={item.nodeid: group_of(item) for item in session.items})
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> None:
+        """The earliest moment at which it is sure that tests will run, whether with a cluster, and with which apps."""
+        broken = session.testsfailed and not self.config.getoption("continue_on_collection_errors")
+        if broken or self.config.getoption("collectonly"):
             return
         needs = [fixtures for item in session.items if (fixtures := needed(item))]
-        if self.worker_id:
-            self.client.ask("groups", groups={item.nodeid: group_of(item) for item in session.items})
         if not needs:
             return
         if self.host is not None:

@@ -49,6 +49,32 @@ def test_collecting_starts_nothing(runs: Any, workers: str) -> None:
 
 
 @pytest.mark.parametrize("workers", ["-n0", "-n2"])
+def test_a_label_that_does_not_exist_is_refused_before_anything_starts(runs: Any, workers: str) -> None:
+    runs.tests(test_it=module())
+    result = runs.run("-m", "routnig and not slow", workers)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*no label is named routnig (did you mean routing?); labels: routing, *gateway*slow*"])
+    assert "Traceback" not in result.stderr.str() + result.stdout.str()
+    assert runs.events == []
+
+
+@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+def test_a_label_that_no_test_has_is_explained(runs: Any, workers: str) -> None:
+    runs.tests(test_it=module(extra="pytestmark = pytest.mark.routing"))
+    result = runs.run("-m", "gateway and feature(level='core')", workers)
+    assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    result.stdout.fnmatch_lines(["*no test here has the label feature, gateway; labels that tests here have: routing"])
+    assert runs.events == []
+
+
+@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+def test_a_module_that_cannot_be_imported_starts_nothing(runs: Any, workers: str) -> None:
+    runs.tests(test_it=module(), test_broken="import no_such_module")
+    assert runs.run(workers).ret == pytest.ExitCode.INTERRUPTED
+    assert runs.events == []
+
+
+@pytest.mark.parametrize("workers", ["-n0", "-n2"])
 def test_starts_once_and_stops_once(runs: Any, workers: str) -> None:
     runs.tests(test_it=module())
     runs.run(workers).assert_outcomes(passed=3)
