@@ -17,6 +17,7 @@ from reference.controlplane.ca.server_certificate import ServerCertificate
 from reference.controlplane.ca.service import CertificateService
 from reference.controlplane.ca.signing import Signer
 from reference.controlplane.ca.tokens import TokenReviewer
+from reference.controlplane.debug.authorization import DebugAuthorizer
 from reference.controlplane.debug.metrics import Metrics
 from reference.controlplane.debug.server import DebugServer
 from reference.controlplane.generate import Proxy
@@ -101,9 +102,7 @@ class ControlPlane:
         pusher.start()
         await self._grpc(certificate, signer, reviewer, world, connections, pusher, metrics, trust_domain)
 
-        async def allowed(token: str) -> bool:
-            return await reviewer.user(token, "") is not None
-
+        allowed = DebugAuthorizer(client, lambda token: reviewer.user(token, ""))
         debug = DebugServer(world, connections, ledger, pusher, barrier, metrics, allowed)
         await self._listen(debug.application(), settings.monitoring_port)
         self.ready.set()

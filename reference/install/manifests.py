@@ -62,6 +62,7 @@ def _rbac(values: InstallValues) -> list[Obj]:
             [*read, "patch"],
         ),
         _rule(["authentication.k8s.io"], ["tokenreviews"], ["create"]),
+        _rule(["authorization.k8s.io"], ["subjectaccessreviews"], ["create"]),
     ]
     name = f"{ISTIOD}-{values.namespace}"
     subject = [{"kind": "ServiceAccount", "name": ISTIOD, "namespace": values.namespace}]

@@ -14,7 +14,17 @@ from typing import Any
 import pytest
 
 from kubeclient import ApiError, Client, Resource, connection_from_kubeconfig
-from kubeclient.resources import CONFIG_MAPS, DEPLOYMENTS, NAMESPACES, PODS, SERVICES, VALIDATING_WEBHOOKS
+from kubeclient.resources import (
+    CLUSTER_ROLE_BINDINGS,
+    CLUSTER_ROLES,
+    CONFIG_MAPS,
+    DEPLOYMENTS,
+    NAMESPACES,
+    PODS,
+    SERVICE_ACCOUNTS,
+    SERVICES,
+    VALIDATING_WEBHOOKS,
+)
 from meshtest.embedded import ClusterSet, ClusterSetSpec
 from reference.install import InstallValues, install, uninstall
 
@@ -111,6 +121,19 @@ async def trusted(client: Client) -> bool:
 
 async def gone(client: Client, namespace: str) -> bool:
     return all(each["metadata"]["name"] != namespace for each in await client.list(NAMESPACES))
+
+
+async def granted(client: Client, namespace: str, account: str) -> str:
+    """A token of a new service account that may get the debug pages."""
+    await client.create(SERVICE_ACCOUNTS, {"metadata": {"name": account}}, namespace)
+    rules = [{"nonResourceURLs": ["/debug/*"], "verbs": ["get"]}]
+    await client.create(CLUSTER_ROLES, {"metadata": {"name": account}, "rules": rules})
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": account}
+    subjects = [{"kind": "ServiceAccount", "name": account, "namespace": namespace}]
+    await client.create(CLUSTER_ROLE_BINDINGS, {"metadata": {"name": account}, "roleRef": role, "subjects": subjects})
+    path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token"
+    asked = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+    return str((await client.request("POST", path, body=asked))["status"]["token"])
 
 
 def app(name: str, namespace: str) -> list[Obj]:
@@ -238,7 +261,7 @@ async def test_an_unknown_object_times_out_as_unseen(mesh: Mesh) -> None:
     assert (status, answer["unseen"]) == (504, ["VirtualService apps/no"])
 
 
-async def test_debug_pages_are_for_loopback_or_a_token_and_metrics_for_all(mesh: Mesh) -> None:
+async def test_debug_pages_are_for_loopback_or_who_was_granted_them_and_metrics_for_all(mesh: Mesh) -> None:
     istiod = await mesh.pod(SYSTEM, "istiod")
     for page in ("syncz", "connections", "configz", "registryz", "endpointz", "mesh", "push_status", "list"):
         status, answer = await mesh.http(istiod, 15014, "GET", f"/debug/{page}")
@@ -256,8 +279,13 @@ async def test_debug_pages_are_for_loopback_or_a_token_and_metrics_for_all(mesh:
     assert await from_a_pod("/metrics") == "200"
     path = "/var/run/secrets/kubernetes.io/serviceaccount/token"
     read = await mesh.client.exec(source.namespace, source.name, "app", ["cat", path])
-    token = read.stdout.decode()
-    assert await from_a_pod("/debug/syncz", "-H", f"Authorization: Bearer {token.strip()}") == "200"
+    pod = f"Authorization: Bearer {read.stdout.decode().strip()}"
+    other = await mesh.pod("apps", "a")
+    for page in ("/debug", "/debug/syncz", f"/debug/config_dump?proxyID={other.name}.apps"):
+        assert await from_a_pod(page, "-H", pod) == "403", page
+    auditor = f"Authorization: Bearer {await granted(mesh.client, 'plain', 'auditor')}"
+    for page in ("/debug", "/debug/syncz", f"/debug/config_dump?proxyID={other.name}.apps"):
+        assert await from_a_pod(page, "-H", auditor) == "200", page
 
 
 async def test_the_root_is_in_every_namespace_and_its_key_in_none(mesh: Mesh) -> None:

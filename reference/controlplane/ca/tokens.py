@@ -32,16 +32,17 @@ def review_body(token: str, audiences: list[str]) -> Obj:
     return {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": spec}
 
 
-def username(review: Obj, audiences: list[str]) -> str | None:
-    """The user that a reviewed token authenticates for one of the audiences, None when it does not."""
+def user_info(review: Obj, audiences: list[str]) -> Obj | None:
+    """The user (username, groups, …) that a reviewed token authenticates for one of the audiences, None when none."""
     status = review.get("status") or {}
     if not status.get("authenticated"):
         return None
     # An API server that knows nothing of audiences leaves the list out; then the token is not bound to ours.
     if audiences and not set(audiences) & set(status.get("audiences") or []):
         return None
-    name = (status.get("user") or {}).get("username")
-    return name if isinstance(name, str) and name else None
+    user = status.get("user") or {}
+    name = user.get("username")
+    return user if isinstance(name, str) and name else None
 
 
 class TokenReviewer:
@@ -49,10 +50,10 @@ class TokenReviewer:
 
     def __init__(self, client: Client, trust_domain: str) -> None:
         self._client, self._trust_domain = client, trust_domain
-        self._known: dict[tuple[bytes, str], tuple[float, str]] = {}
+        self._known: dict[tuple[bytes, str], tuple[float, Obj]] = {}
 
-    async def user(self, token: str, audience: str = AUDIENCE) -> str | None:
-        """The user name, or None when the token is not good for `audience` ("" = the API server's own)."""
+    async def user(self, token: str, audience: str = AUDIENCE) -> Obj | None:
+        """The user as TokenReview has it, or None when the token is not good for `audience` ("": the API server's)."""
         key = (hashlib.sha256(token.encode()).digest(), audience)
         moment = time.monotonic()
         known = self._known.get(key)
@@ -65,13 +66,13 @@ class TokenReviewer:
             if error.code in (401, 403):
                 raise
             return None
-        name = username(review, audiences)
-        if name is not None:
+        found = user_info(review, audiences)
+        if found is not None:
             self._known = {k: v for k, v in self._known.items() if v[0] > moment}
-            self._known[key] = (moment + REMEMBER, name)
-        return name
+            self._known[key] = (moment + REMEMBER, found)
+        return found
 
     async def identity(self, token: str | None) -> Identity | None:
         """The service account behind an istio-ca token, None without one."""
-        name = await self.user(token) if token else None
-        return from_username(name, self._trust_domain) if name else None
+        user = await self.user(token) if token else None
+        return from_username(user["username"], self._trust_domain) if user else None

@@ -1,4 +1,4 @@
-"""Who may see debug pages: callers on loopback, and those whose bearer token the API server accepts. Pure."""
+"""Who may see debug pages: callers on loopback; `authorization` asks the API server about the others. Pure."""
 
 import ipaddress
 

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from reference.controlplane.debug import pages
 from reference.controlplane.debug.access import bearer_token, is_loopback
+from reference.controlplane.debug.authorization import Verdict
 from reference.controlplane.debug.metrics import Metrics
 from reference.controlplane.push import settled
 from reference.controlplane.push.ledger import Ledger
@@ -19,11 +20,16 @@ from reference.controlplane.xds.types import short
 
 log = logging.getLogger(__name__)
 Json = dict[str, Any]
-Allowed = Callable[[str], Awaitable[bool]]
+Allowed = Callable[[str, str], Awaitable[Verdict]]
+
+REFUSALS = {
+    Verdict.UNKNOWN: "expected a bearer token that the API server accepts",
+    Verdict.FORBIDDEN: "expected a user that may get this path, as by a ClusterRole with nonResourceURLs: [/debug/*]",
+}
 
 
 class DebugServer:
-    """`allowed` says whether the API server accepts a bearer token."""
+    """`allowed` says whether the bearer of a token may get a path."""
 
     def __init__(
         self,
@@ -64,8 +70,9 @@ class DebugServer:
     ) -> web.StreamResponse:
         if request.path.startswith("/debug") and not is_loopback(request.remote):
             token = bearer_token(request.headers.get("Authorization"))
-            if token is None or not await self._allowed(token):
-                return web.json_response({"error": "expected a bearer token that the API server accepts"}, status=401)
+            verdict = await self._allowed(token, request.path) if token else Verdict.UNKNOWN
+            if verdict is not Verdict.ALLOWED:
+                return web.json_response({"error": REFUSALS[verdict]}, status=verdict.value)
         return await handler(request)
 
     def _page(self, view: Callable[[web.Request], Any]) -> Callable[[web.Request], Awaitable[web.Response]]:

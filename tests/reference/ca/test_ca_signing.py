@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from reference.agent.certificates import make_request
 from reference.controlplane.ca.authority import root_config_map, root_of, secret_of
 from reference.controlplane.ca.signing import BadRequest, Signer, make_root
-from reference.controlplane.ca.tokens import bearer, review_body, username
+from reference.controlplane.ca.tokens import bearer, review_body, user_info
 
 NOW = datetime.datetime(2026, 11, 21, tzinfo=datetime.UTC)
 URI = "spiffe://cluster.local/ns/a/sa/b"
@@ -99,8 +99,8 @@ def test_bearer_tokens_are_read_from_metadata() -> None:
 def test_a_review_counts_only_when_authenticated_for_the_audience() -> None:
     good = {"authenticated": True, "audiences": ["istio-ca"], "user": {"username": "system:serviceaccount:a:b"}}
     assert review_body("t", ["istio-ca"])["spec"] == {"token": "t", "audiences": ["istio-ca"]}
-    assert username({"status": good}, ["istio-ca"]) == "system:serviceaccount:a:b"
-    assert username({"status": {**good, "authenticated": False}}, ["istio-ca"]) is None
-    assert username({"status": {**good, "audiences": ["other"]}}, ["istio-ca"]) is None
-    assert username({"status": {**good, "audiences": []}}, ["istio-ca"]) is None
-    assert username({}, ["istio-ca"]) is None
+    assert user_info({"status": good}, ["istio-ca"]) == {"username": "system:serviceaccount:a:b"}
+    assert user_info({"status": {**good, "authenticated": False}}, ["istio-ca"]) is None
+    assert user_info({"status": {**good, "audiences": ["other"]}}, ["istio-ca"]) is None
+    assert user_info({"status": {**good, "audiences": []}}, ["istio-ca"]) is None
+    assert user_info({}, ["istio-ca"]) is None
