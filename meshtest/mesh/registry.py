@@ -16,12 +16,18 @@ def names() -> list[str]:
     return sorted({NONE, *entry_points(group=GROUP).names})
 
 
+def check_name(name: str) -> None:
+    """Errors: UsageError, which says what there is. Loads no driver."""
+    if name != NONE and not entry_points(group=GROUP, name=name):
+        raise UsageError(f"--mesh {name}: no such mesh; available: {', '.join(names())}")
+
+
 def driver(name: str) -> Mesh:
     """A new driver of that name, not attached yet. Errors: UsageError, which says what there is."""
+    check_name(name)
     if name == NONE:
         from meshtest.mesh.null import NullMesh
 
         return NullMesh()
-    for entry in entry_points(group=GROUP, name=name):
-        return cast("Callable[[], Mesh]", entry.load())()
-    raise UsageError(f"--mesh {name}: no such mesh; available: {', '.join(names())}")
+    (entry, *_) = entry_points(group=GROUP, name=name)
+    return cast("Callable[[], Mesh]", entry.load())()

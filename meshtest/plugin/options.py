@@ -59,15 +59,17 @@ def pytest_load_initial_conftests(args: list[str]) -> None:
 
 def parse(config: pytest.Config) -> Options:
     """The options. Errors: pytest.UsageError."""
+    from meshtest.environment import registry as environments
     from meshtest.environment.errors import UsageError
-    from meshtest.environment.registry import check_name
+    from meshtest.mesh import registry as meshes
 
     nocleanup = config.getoption("--nocleanup")
     if nocleanup not in ("never", "always", "on-failure"):
         raise pytest.UsageError(f"--nocleanup={nocleanup}: expected always or on-failure")
-    env = str(config.getoption("--env"))
+    env, mesh = str(config.getoption("--env")), str(config.getoption("--mesh"))
     try:
-        check_name(env)
+        environments.check_name(env)
+        meshes.check_name(mesh)
     except UsageError as error:
         raise pytest.UsageError(str(error)) from None
     workerinput: dict[str, str] = getattr(config, "workerinput", {})
@@ -77,7 +79,7 @@ def parse(config: pytest.Config) -> Options:
     timings = config.getoption("--timings")
     return Options(
         env=env,
-        mesh=str(config.getoption("--mesh")),
+        mesh=mesh,
         run_id=run_id,
         nocleanup=cast("Cleanup", nocleanup),
         strict_requirements=bool(config.getoption("--strict-requirements")),

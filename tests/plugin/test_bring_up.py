@@ -170,6 +170,7 @@ def test_timings_are_written_as_json(runs: Any) -> None:
     [
         (["--env", "kind"], "*--env kind: not yet in this release; available: *embedded*"),
         (["--env", "moon"], "*--env moon: no such environment; available: *embedded*"),
+        (["--mesh", "moon"], "*--mesh moon: no such mesh; available: none, *reference*"),
         (["--nocleanup=sometimes"], "*--nocleanup=sometimes: expected always or on-failure*"),
     ],
 )
