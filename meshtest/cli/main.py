@@ -30,20 +30,23 @@ def main() -> None:
 
 
 @main.command()
-@click.argument("run_id", required=False)
+@click.option("--name", help="of what is started, for the other commands (default: made from the time)")
 @click.option("--clusters", default=1, show_default=True, type=click.IntRange(1, 20), help="how many")
 @click.option("--nodes", default=1, show_default=True, type=click.IntRange(1, 10), help="nodes of each cluster")
 @click.option("--network", "networks", multiple=True, help="network of each cluster in turn (default: all on one)")
+@click.option("--ip-family", default="ipv4", show_default=True, type=click.Choice(["ipv4", "ipv6", "dual"]))
 @click.option("--mesh", default="none", show_default=True, help="install this mesh, such as reference")
-def up(run_id: str | None, clusters: int, nodes: int, networks: tuple[str, ...], mesh: str) -> None:
+def up(name: str | None, clusters: int, nodes: int, networks: tuple[str, ...], ip_family: str, mesh: str) -> None:
     """Start clusters that live until `meshtest down`."""
+    if ip_family != "ipv4":
+        raise click.UsageError(f"--ip-family {ip_family} is not there yet: only ipv4 works today")
     if networks and len(networks) != clusters:
         raise click.UsageError(f"--network: expected {clusters}, one for each cluster, got {len(networks)}")
     specs = [
         ClusterSpec(name=f"cluster-{index}", nodes=nodes, **({"network": networks[index]} if networks else {}))
         for index in range(clusters)
     ]
-    name = run_id or time.strftime(f"up-%H%M%S-{os.getpid()}")
+    name = name or time.strftime(f"up-%H%M%S-{os.getpid()}")
     began = time.monotonic()
     with _told():
         started = ClusterSet.start(ClusterSetSpec(run_id=name, clusters=specs), hold=False)
@@ -76,13 +79,19 @@ def _install(started: ClusterSet, mesh_name: str) -> None:
 
 
 @main.command()
-@click.argument("run_id", required=False)
-def down(run_id: str | None) -> None:
-    """End clusters that `meshtest up` or --nocleanup left."""
+@click.argument("name", required=False)
+@click.option("--all", "everything", is_flag=True, help="every one that runs")
+def down(name: str | None, everything: bool) -> None:
+    """End clusters that `meshtest up` or --nocleanup left. Without NAME: the only ones that run."""
+    if name and everything:
+        raise click.UsageError("give a name or --all, not both")
     with _told():
-        chosen = choose(run_id)
-        chosen.stop()
-    click.echo(f"{chosen.run_id} is gone")
+        chosen = [each for each in find() if each.alive()] if everything else [choose(name)]
+        for each in chosen:
+            each.stop()
+            click.echo(f"{each.run_id} is gone")
+    if not chosen:
+        click.echo("no cluster runs")
 
 
 @main.command()
@@ -116,15 +125,18 @@ def clean(run_id: str | None, everything: bool) -> None:
         click.echo("nothing to remove")
 
 
-@main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@main.command(
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False, "help_option_names": []}
+)
+@click.option("--name", help="where several run; stands before kubectl's own arguments")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def kubectl(arguments: tuple[str, ...]) -> None:
-    """kubectl on the running cluster: `meshtest kubectl get pods -A`. MESHTEST_RUN and MESHTEST_CLUSTER choose one."""
+def kubectl(name: str | None, arguments: tuple[str, ...]) -> None:
+    """kubectl on the running cluster: `meshtest kubectl get pods -A`. MESHTEST_CLUSTER chooses one of several."""
     program = shutil.which("kubectl")
     if program is None:
         raise click.ClickException("kubectl is not in PATH; any 1.30 or later works")
     with _told():
-        chosen = choose(os.environ.get("MESHTEST_RUN"))
+        chosen = choose(name)
         path = chosen.kubeconfig(os.environ.get("MESHTEST_CLUSTER", chosen.clusters[0]))
     os.execve(program, [program, *arguments], {**os.environ, "KUBECONFIG": str(path)})
 
@@ -134,17 +146,17 @@ def kubectl(arguments: tuple[str, ...]) -> None:
 @click.argument("command", nargs=-1, type=click.UNPROCESSED, required=True)
 @click.option("-n", "--namespace", default="default", show_default=True)
 @click.option("-c", "--container", help="default: the pod's first")
-@click.option("--run", "run_id", help="run id, where several run")
+@click.option("--name", help="where several run")
 @click.option("--cluster", default="cluster-0", show_default=True)
 def execute(
-    pod: str, command: tuple[str, ...], namespace: str, container: str | None, run_id: str | None, cluster: str
+    pod: str, command: tuple[str, ...], namespace: str, container: str | None, name: str | None, cluster: str
 ) -> None:
     """Run a command in a pod: `meshtest exec -n apps a-v1-… -- ip addr`."""
     from kubeclient import KubeError
     from meshtest.kube import Kube, LoopThread
 
     with _told():
-        path = choose(run_id).kubeconfig(cluster)
+        path = choose(name).kubeconfig(cluster)
     loop = LoopThread()
     try:
         kube = Kube.open(path, loop)

@@ -57,3 +57,19 @@ def test_networks_must_match_clusters(state: Path) -> None:
     result = CliRunner().invoke(main, ["up", "--clusters", "2", "--network", "n1"])
     assert result.exit_code == 2
     assert "expected 2, one for each cluster, got 1" in result.output
+
+
+@pytest.mark.parametrize("family", ["ipv6", "dual"])
+def test_families_that_are_not_there_are_refused(state: Path, family: str) -> None:
+    result = CliRunner().invoke(main, ["up", "--name", "p3", "--ip-family", family])
+    assert result.exit_code == 2
+    assert f"--ip-family {family} is not there yet: only ipv4 works today" in result.output
+    assert not list(state.iterdir())
+
+
+def test_down_takes_a_name_or_all(state: Path) -> None:
+    del state
+    assert "not both" in CliRunner().invoke(main, ["down", "x", "--all"]).output
+    assert "no running cluster set 'x'" in CliRunner().invoke(main, ["down", "x"]).output
+    result = CliRunner().invoke(main, ["down", "--all"])
+    assert (result.exit_code, result.output) == (0, "no cluster runs\n")
