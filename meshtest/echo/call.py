@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 from meshtest.echo.checks import Check, Finding
 from meshtest.echo.responses import Response, Responses, parse_response
 from meshtest.echo.trace import way_of
+from meshtest.framework import unsent
 from meshtest.framework.errors import AuthorError
+from meshtest.framework.manifests import author
 
 if TYPE_CHECKING:
     from meshtest.echo.instance import Echo
@@ -62,11 +64,16 @@ class Plan:
 class Call:
     """A call from one echo. It is sent on the first check(), iteration or look at `responses`, and only once, unless a
     check needs more requests than were sent: then it is sent anew, in whole, with as many as that check needs.
+
+    A call that nobody looks at while its test body runs fails that test (meshtest.framework.unsent). `origin` is the
+    author's line.
     """
 
     def __init__(self, source: Echo, plan: Plan, target: Echo | None, count: int | None) -> None:
         self._source, self._plan, self._target, self._count = source, plan, target, count
         self._responses: Responses | None = None
+        self.origin, self.looked_at = author(), False
+        unsent.note(self)
 
     @property
     def responses(self) -> Responses:
@@ -79,6 +86,7 @@ class Call:
         Errors: AssertionError with expected, got, and the way of one offending request; AuthorError when the call's own
         count is smaller than a statistical check needs.
         """
+        self.looked_at = True
         for check in checks:
             if self._count is not None and check.statistical and self._count < check.count:
                 raise AuthorError(
@@ -106,6 +114,7 @@ class Call:
         return f"{self._source.name} → {to}: {self._plan}"
 
     def _sent(self, count: int) -> Responses:
+        self.looked_at = True
         if self._responses is None or len(self._responses) < count:
             data = self._source.ask(self._plan.spec(count), self._plan.deadline(count))
             self._responses = Responses([parse_response(each) for each in data])

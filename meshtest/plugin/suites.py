@@ -10,6 +10,7 @@ import pytest
 
 from meshtest.framework.context import TestContext
 from meshtest.framework.requirements import Offer, Requirements
+from meshtest.framework.unsent import none_unsent
 from meshtest.plugin.world import World, needed
 
 if TYPE_CHECKING:
@@ -79,11 +80,12 @@ class Suites:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> Generator[None, object, object]:
-        """A test is over when its sub-tests are, and has failed if one did."""
-        result = yield
-        context = pyfuncitem.funcargs.get("ctx")
-        if isinstance(context, TestContext):
-            context.join()
+        """A test is over when its sub-tests are, and has failed if one did, or if a call of its was never sent."""
+        with none_unsent():
+            result = yield
+            context = pyfuncitem.funcargs.get("ctx")
+            if isinstance(context, TestContext):
+                context.join()
         return result
 
     @pytest.hookimpl(trylast=True)

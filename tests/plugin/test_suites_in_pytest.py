@@ -116,6 +116,23 @@ def test_failing_sub_tests_fail_the_test_with_all_failures(runs: Any) -> None:
     result.stdout.fnmatch_lines_random(["*left broke*", "*right broke*"])
 
 
+UNSENT = """
+    from types import SimpleNamespace
+    from meshtest.framework import unsent
+    def test_forgets_to_look():
+        unsent.note(SimpleNamespace(origin="me.py:7", looked_at=False))
+    def test_looks():
+        unsent.note(SimpleNamespace(origin="me.py:9", looked_at=True))
+"""
+
+
+def test_a_call_that_was_never_sent_fails_its_test(runs: Any) -> None:
+    runs.tests(test_unsent=UNSENT)
+    result = runs.run()
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["*AuthorError: me.py:7: *call never sent; hint: .check(...) or .responses"])
+
+
 LEASES = """
     import os, time
     from pathlib import Path
