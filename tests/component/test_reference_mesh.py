@@ -2,15 +2,18 @@
 
 import array
 import asyncio
+import contextlib
 import itertools
 import json
 import os
 import socket
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import grpc
 import pytest
 
 from kubeclient import ApiError, Client, Resource, connection_from_kubeconfig
@@ -26,6 +29,8 @@ from kubeclient.resources import (
     VALIDATING_WEBHOOKS,
 )
 from meshtest.embedded import ClusterSet, ClusterSetSpec
+from reference.agent.certificates import make_request
+from reference.controlplane.ca import istio_ca_pb2 as pb
 from reference.install import InstallValues, install, uninstall
 
 pytestmark = [
@@ -33,6 +38,7 @@ pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="needs root: namespaces and mounts"),
 ]
 Obj = dict[str, Any]
+DESTINATION_RULES = Resource("networking.istio.io", "v1", "destinationrules", "DestinationRule")
 VIRTUAL_SERVICES = Resource("networking.istio.io", "v1", "virtualservices", "VirtualService")
 SYSTEM = "istio-system"
 SECONDS = 60
@@ -89,13 +95,49 @@ class Mesh:
         report: Obj = json.loads(done.stdout)
         return report
 
-    async def settle(self, obj: Obj, *, absent: bool = False) -> tuple[int, Obj]:
-        meta = obj["metadata"]
-        ref: Obj = {"group": "networking.istio.io", "kind": "VirtualService", "name": meta["name"], "uid": meta["uid"]}
-        ref["namespace"] = meta["namespace"]
-        ref.update({"absent": True} if absent else {"resourceVersion": meta["resourceVersion"]})
+    async def settle(self, *objects: Obj, absent: bool = False) -> tuple[int, Obj]:
+        refs: list[Obj] = []
+        for obj in objects:
+            meta, kind = obj["metadata"], obj["kind"]
+            ref: Obj = {"group": "networking.istio.io", "kind": kind, "name": meta["name"], "uid": meta["uid"]}
+            ref["namespace"] = meta["namespace"]
+            refs.append({**ref, "absent": True} if absent else {**ref, "resourceVersion": meta["resourceVersion"]})
         istiod = await self.pod(SYSTEM, "istiod")
-        return await self.http(istiod, 15014, "POST", "/debug/settled", {"objects": [ref], "timeout": 10})
+        return await self.http(istiod, 15014, "POST", "/debug/settled", {"objects": refs, "timeout": 10})
+
+    @asynccontextmanager
+    async def forwarded(self, pod: Pod, port: int) -> AsyncIterator[int]:
+        """A port of this host's loopback that leads to the pod's."""
+
+        open_now: set[asyncio.Task[None]] = set()
+
+        async def copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+            while data := await source.read(65536):
+                target.write(data)
+                await target.drain()
+            target.close()
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            made = await asyncio.to_thread(self._dial, pod, port)
+            far_reader, far_writer = await asyncio.open_connection(sock=made)
+            try:
+                await asyncio.gather(copy(reader, far_writer), copy(far_reader, writer))
+            finally:
+                for each in (writer, far_writer):
+                    each.close()
+                    with contextlib.suppress(ConnectionError):
+                        await each.wait_closed()
+
+        def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            open_now.add(asyncio.create_task(serve(reader, writer)))
+
+        async with await asyncio.start_server(accept, "127.0.0.1", 0) as server:
+            try:
+                yield server.sockets[0].getsockname()[1]
+            finally:
+                for each in open_now:
+                    each.cancel()
+                await asyncio.gather(*open_now, return_exceptions=True)
 
     async def ready(self, namespace: str, name: str) -> None:
         async def available() -> bool:
@@ -243,6 +285,69 @@ async def test_a_virtual_service_holds_for_requests_after_the_barrier(mesh: Mesh
     status, answer = await mesh.settle(made, absent=True)
     assert status == 200, answer
     assert "x-settled" not in dict((await mesh.call(source, "http://b/"))["headers"])
+
+
+async def test_after_the_barrier_nothing_warms(mesh: Mesh) -> None:
+    """A subset that is new and the route to it come at once; whoever calls then must not meet a cluster that warms."""
+    source = await mesh.pod("apps", "a")
+    spec = {"scheme": "http", "host": "b", "port": 80, "count": 50, "concurrency": 10, "new_connection": True}
+    for number in range(5):
+        subset = f"s{number}-{uuid.uuid4().hex[:4]}"
+        rule = {
+            "apiVersion": "networking.istio.io/v1",
+            "kind": "DestinationRule",
+            "metadata": {"name": subset, "namespace": "apps"},
+            "spec": {"host": "b", "subsets": [{"name": subset, "labels": {"app": "b"}}]},
+        }
+        route = {
+            "headers": {"response": {"set": {"x-subset": subset}}},
+            "route": [{"destination": {"host": "b", "subset": subset}}],
+        }
+        # Both orders: whichever the control plane sees first, alone or together.
+        pairs = [(DESTINATION_RULES, rule), (VIRTUAL_SERVICES, virtual_service(http=[route]))]
+        made = await asyncio.gather(
+            *(mesh.client.create(kind, obj, "apps") for kind, obj in (pairs if number % 2 else reversed(pairs)))
+        )
+        status, answer = await mesh.settle(*made)
+        assert status == 200, answer
+        status, answer = await mesh.http(source, 17171, "POST", "/call", spec)
+        assert status == 200, answer
+        wrong = [
+            each
+            for each in answer["responses"]
+            if each.get("status") != 200 or ["x-subset", subset] not in each["headers"]
+        ]
+        assert len(answer["responses"]) == 50
+        assert not wrong, f"subset {number}: {len(wrong)} of 50 went wrong, such as {wrong[0]}"
+        for (kind, _), obj in zip(pairs if number % 2 else reversed(pairs), made, strict=True):
+            await mesh.client.delete(kind, obj["metadata"]["name"], "apps")
+        status, answer = await mesh.settle(*made, absent=True)
+        assert status == 200, answer
+
+
+@pytest.mark.parametrize("token", ["", "nonsense", "of another audience"])
+async def test_the_ca_signs_nothing_for_a_caller_without_the_right_token(mesh: Mesh, token: str) -> None:
+    istiod = await mesh.pod(SYSTEM, "istiod")
+    if token == "of another audience":
+        source = await mesh.pod("plain", "c")
+        path = "/var/run/secrets/kubernetes.io/serviceaccount/token"
+        token = (await mesh.client.exec(source.namespace, source.name, "app", ["cat", path])).stdout.decode().strip()
+    root = (await mesh.client.get(CONFIG_MAPS, "istio-ca-root-cert", "plain"))["data"]["root-cert.pem"].encode()
+    options = [("grpc.ssl_target_name_override", f"istiod.{SYSTEM}.svc")]
+    credentials = grpc.ssl_channel_credentials(root)
+    metadata = (("authorization", f"Bearer {token}"),) if token else ()
+    async with (
+        mesh.forwarded(istiod, 15012) as port,
+        grpc.aio.secure_channel(f"127.0.0.1:{port}", credentials, options) as channel,
+    ):
+        call = channel.unary_unary(
+            "/istio.v1.auth.IstioCertificateService/CreateCertificate",
+            request_serializer=pb.IstioCertificateRequest.SerializeToString,
+            response_deserializer=pb.IstioCertificateResponse.FromString,
+        )
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call(pb.IstioCertificateRequest(csr=make_request().csr.decode()), metadata=metadata, timeout=10)
+    assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED, caught.value.details()
 
 
 async def test_an_invalid_virtual_service_is_refused_with_path_and_expectation(mesh: Mesh) -> None:
