@@ -72,7 +72,7 @@ class ClusterSet:
         hold: the set ends with this process, whatever kills it; else it lives until ``stop`` or ``cleanup``.
         EmbeddedError carries the tail of the log of what failed.
         """
-        _check_machine(spec)
+        _check(spec)
         state = spec.state_root / spec.run_id
         if state.exists():
             if _living(state) is not None:
@@ -157,12 +157,19 @@ class ClusterSet:
         self.stop()
 
 
-def _check_machine(spec: ClusterSetSpec) -> None:
+def _check(spec: ClusterSetSpec) -> None:
     if not _RUN_ID.fullmatch(spec.run_id):
         raise EmbeddedError(f"run id {spec.run_id!r}: expected letters, digits, '.', '_', '-', at most 63")
     plan(spec.clusters)  # raises InvalidSpec early, before anything is made
-    if not sys.platform.startswith("linux") or os.geteuid() != 0:
-        raise EmbeddedError("the embedded cluster needs Linux and root (try sudo); other systems use --env kind")
+    check_machine()
+
+
+def check_machine() -> None:
+    """Whether cluster sets can be started here at all. Errors: EmbeddedError, which says what is missing."""
+    if not sys.platform.startswith("linux"):
+        raise EmbeddedError(f"the embedded cluster needs Linux, this is {sys.platform}: use a Linux machine or VM")
+    if os.geteuid() != 0:
+        raise EmbeddedError("the embedded cluster needs root, for namespaces and mounts: run it with sudo")
     if shutil.which("nft") is None:
         raise EmbeddedError("the program 'nft' is missing: install the package nftables")
 

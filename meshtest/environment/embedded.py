@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from meshtest.environment.errors import UsageError
 from meshtest.environment.protocol import Attachment, Cluster, Environment, Progress
 from meshtest.environment.topology import Topology
 
@@ -19,6 +20,14 @@ class EmbeddedFactory:
     """Starts cluster sets, held by this process: they end with it, whatever kills it."""
 
     capabilities = CAPABILITIES
+
+    def check(self) -> None:
+        from meshtest.embedded import EmbeddedError, check_machine
+
+        try:
+            check_machine()
+        except EmbeddedError as error:
+            raise UsageError(str(error)) from None
 
     def start(self, topology: Topology, *, run_id: str, progress: Progress) -> Environment:
         from meshtest.embedded import ClusterSet, ClusterSetSpec, ClusterSpec

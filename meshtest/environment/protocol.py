@@ -67,6 +67,9 @@ class EnvironmentFactory(Protocol):
     def capabilities(self) -> frozenset[str]:
         """What its environments can do; known before anything is started."""
 
+    def check(self) -> None:
+        """Whether start() can work on this machine, as far as a moment's look tells. Errors: UsageError."""
+
     def start(self, topology: Topology, *, run_id: str, progress: Progress) -> Environment:
         """Bring clusters up and return when their API servers answer."""
 

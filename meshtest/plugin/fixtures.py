@@ -66,4 +66,5 @@ def _told(wait: Callable[[], T]) -> T:
         return wait()
     except Exception as error:
         notes = "".join(f"\n{note}" for note in getattr(error, "__notes__", ()))
-        pytest.fail(f"{type(error).__name__}: {error}{notes}", pytrace=False)
+        reason = f"{type(error).__name__}: {error}{notes}"
+    pytest.fail(reason, pytrace=False)  # out here, where no other exception hangs on to it

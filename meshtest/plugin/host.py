@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
+from meshtest.environment.errors import UsageError
 from meshtest.framework.timing import Timings
 from meshtest.plugin.leases import Leases
 from meshtest.plugin.options import Options
@@ -28,11 +29,18 @@ class Host:
         self._mesh: Future[Mesh] = Future()
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
+        self.refusal: str | None = None  # why no test can ever run here
 
     @property
     def wanted(self) -> bool:
         """Whether anything was brought up, or is about to be."""
         return self._thread is not None
+
+    def check(self) -> None:
+        """Whether this machine can run the environment at all. Errors: UsageError."""
+        from meshtest.environment.registry import factory
+
+        factory(self.options.env).check()
 
     def want(self) -> None:
         """Begin bringing up in the background, once."""
@@ -91,11 +99,13 @@ class Host:
         from meshtest.environment.topology import Topology
 
         try:
+            self.check()
             with self._timings.phase("provision"):
                 started = factory(self.options.env).start(
                     Topology.single(), run_id=self.options.run_id, progress=self._say
                 )
         except BaseException as error:
+            self.refusal = str(error) if isinstance(error, UsageError) else None
             self._environment.set_exception(error)
             self._mesh.set_exception(error)
             return

@@ -36,6 +36,12 @@ class Scheduling:
         if report.failed and session is not None and not config.getoption("continue_on_collection_errors"):
             session.shouldstop = session.shouldstop or "error during collection"
 
+    def pytest_runtest_logreport(self) -> None:
+        """Workers ask for the world once their tests are chosen; where it can never be, one answer is enough."""
+        session, host = self._world.config.pluginmanager.getplugin("dsession"), self._world.host
+        if session is not None and host is not None and host.refusal is not None:
+            session.shouldstop = session.shouldstop or host.refusal
+
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: WorkerController) -> None:
         """A worker needs the run's id and the broker, which starts with the first worker."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from meshtest.environment.errors import UsageError
 from meshtest.framework.context import Shared, TestContext
 from meshtest.framework.lanes import Lane
 from meshtest.framework.scope import Scope
@@ -161,6 +162,10 @@ class World:
         if not needs:
             return
         if self.host is not None:
+            try:
+                self.host.check()
+            except UsageError as error:
+                raise pytest.UsageError(str(error)) from None
             self.host.want()
         else:
             self.client.ask("want")

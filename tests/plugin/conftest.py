@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from meshtest.environment import registry
+from meshtest.environment.errors import UsageError
 from meshtest.environment.protocol import Attachment
 
 LOG = Path(__file__).with_name("events")
@@ -59,6 +60,10 @@ class Fake:
 
 class Factory:
     capabilities = Fake.capabilities
+
+    def check(self):
+        if os.environ.get("FAKE_REFUSES"):
+            raise UsageError("needs root: sudo")
 
     def start(self, topology, *, run_id, progress):
         note("start")

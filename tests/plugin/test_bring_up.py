@@ -127,7 +127,29 @@ def test_an_environment_that_does_not_start_fails_each_test_with_its_reason(runs
     result = runs.run()
     result.assert_outcomes(passed=1, errors=2)
     result.stdout.fnmatch_lines(["*OSError: no more memory*"])
+    assert "Traceback" not in result.stdout.str()
+    assert "plugin/" not in result.stdout.str(), "one message, no trace through meshtest"
     assert runs.events == ["start"]
+
+
+def test_a_machine_that_cannot_run_the_environment_is_said_once(runs: Any, monkeypatch: Any) -> None:
+    monkeypatch.setenv("FAKE_REFUSES", "1")
+    runs.tests(test_it=module())
+    result = runs.run()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: needs root: sudo"])
+    runs.run("-k", "plain").assert_outcomes(passed=1, deselected=2)
+    assert runs.events == []
+
+
+def test_a_machine_that_cannot_run_the_environment_ends_a_run_with_workers(runs: Any, monkeypatch: Any) -> None:
+    monkeypatch.setenv("FAKE_REFUSES", "1")
+    runs.tests(test_it="import pytest\n@pytest.mark.parametrize('n', range(50))\ndef test_one(ctx, n): pass")
+    result = runs.run("-n2")
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(["*needs root: sudo*"])
+    assert result.parseoutcomes()["errors"] < 10
+    assert runs.events == []
 
 
 def test_namespaces_go_where_the_environment_stays(runs: Any, monkeypatch: Any) -> None:
