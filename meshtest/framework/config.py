@@ -54,9 +54,9 @@ class Config:
 
     def eval_file(self, path: str | Path, **variables: object) -> Config:
         """Add a template file; relative paths are beside the calling file."""
-        text, found = read(path, author())
-        origin = Origin(str(found), 1)
-        return self._add(parse(render(text, variables, origin), origin, in_file=True))
+        caller = author()
+        text, found = read(path, caller)
+        return self._add(parse(render(text, variables, caller, found), Origin(str(found), 1), in_file=True))
 
     def objects(self, *objects: Obj) -> Config:
         """Add objects as they are."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 from jinja2 import Environment as JinjaEnvironment
-from jinja2 import StrictUndefined, TemplateError
+from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError
 
 from meshtest.framework.errors import AuthorError
 
@@ -74,18 +74,30 @@ def parse(text: str, origin: Origin, *, in_file: bool) -> list[Manifest]:
     return manifests
 
 
-def render(template: str, variables: Mapping[str, object], origin: Origin) -> str:
+def render(template: str, variables: Mapping[str, object], origin: Origin, file: Path | None = None) -> str:
     """Expand a Jinja template. Objects render as their str(), which for an echo is its host name.
 
-    Errors: AuthorError for a variable that is missing (undefined is never empty) or a syntax error.
+    origin: the author's line; file: where the template is, if not there.
+    Errors: AuthorError with both lines for a variable that is missing (undefined is never empty) or a syntax error.
     """
     try:
         return _JINJA.from_string(template).render(dict(variables))
     except TemplateError as error:
-        line = getattr(error, "lineno", None)
-        at = f" (template line {line})" if line else ""
+        line = _line_in_template(error)
+        at = f"{file}:{line}" if file else f"template line {line}"
         given = ", ".join(sorted(variables)) or "none"
-        raise AuthorError(f"{origin}: template: {error}{at}; variables given: {given}") from error
+        raise AuthorError(f"{origin}: {at}: {error.message}; variables given: {given}") from error
+
+
+def _line_in_template(error: TemplateError) -> int:
+    """Syntax errors know their line; for others Jinja puts the template itself into the traceback."""
+    line = error.lineno if isinstance(error, TemplateSyntaxError) else 1
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == "<template>":
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return line
 
 
 def read(path: str | Path, origin: Origin, fallback: Path | None = None) -> tuple[str, Path]:

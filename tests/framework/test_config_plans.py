@@ -87,6 +87,23 @@ def test_templates_from_files_beside_the_test(fake_ctx: TestContext, world: Any,
         fake_ctx.config().eval_file(file, name="y").apply()
 
 
+@pytest.mark.parametrize(
+    ("bad", "why"),
+    [("{{ nothing }}", "'nothing' is undefined"), ("{% if %}", "Expected an expression")],
+    ids=["undefined", "syntax"],
+)
+def test_an_error_in_a_template_names_the_authors_line_and_the_templates(
+    fake_ctx: TestContext, tmp_path: Path, bad: str, why: str
+) -> None:
+    file = tmp_path / "template.yaml"
+    file.write_text(f"\n\n{{# three #}}\na: {bad}\n", encoding="utf-8")
+    line = r"test_config_plans\.py:\d+: "
+    with pytest.raises(AuthorError, match=rf"{line}.*template\.yaml:4: {why}.*; variables given: given$"):
+        fake_ctx.config().eval_file(file, given=1)
+    with pytest.raises(AuthorError, match=rf"{line}template line 4: {why}"):
+        fake_ctx.config().eval(file.read_text())
+
+
 def test_an_empty_plan_is_the_authors_error(fake_ctx: TestContext) -> None:
     with pytest.raises(AuthorError, match=r"test_config_plans\.py:\d+: config\(\)\.apply\(\) without any object"):
         fake_ctx.config().apply()

@@ -70,7 +70,7 @@ def test_templates_render_objects_by_their_name() -> None:
 
 
 def test_a_missing_variable_is_an_error_that_lists_what_was_given() -> None:
-    with pytest.raises(AuthorError, match=r"test_x.py:12: template: 'wieght' is undefined.*given: host, weight"):
+    with pytest.raises(AuthorError, match=r"test_x.py:12: template line 1: 'wieght' is undefined.*given: host, weight"):
         render("{{ wieght }}", {"weight": 1, "host": "b"}, HERE)
 
 
