@@ -10,7 +10,8 @@ import contextlib
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
+from urllib.parse import urlencode
 
 import aiohttp
 import orjson
@@ -29,6 +30,8 @@ class _Client(Protocol):
     def authorization(self) -> dict[str, str]: ...
 
     def failed(self, error: BaseException, call: str) -> ConnectionFailed: ...
+
+    async def request(self, method: str, path: str) -> Any: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +146,30 @@ async def _connect(
             max_msg_size=0,
         )
     except aiohttp.WSServerHandshakeError as error:
-        raise ApiError(error.status, "", f"the server refused the stream: {error.message}", {}, call) from error
+        raise await _refusal(client, path, params, call, error) from None
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
         raise client.failed(error, call) from error
     return websocket
+
+
+async def _refusal(
+    client: _Client,
+    path: str,
+    params: Sequence[tuple[str, str]],
+    call: str,
+    error: aiohttp.WSServerHandshakeError,
+) -> ApiError:
+    """Why a stream was refused. aiohttp drops its body, so the server is asked again, without an upgrade: that
+    fails alike, and can start nothing.
+    """
+    try:
+        await client.request("GET", f"{path}?{urlencode(params)}")
+    except ApiError as told:
+        if told.code == error.status and told.message:
+            return ApiError(told.code, told.reason, told.message, told.status, call)
+    except ConnectionFailed:
+        pass  # the refusal itself did come, and matters more
+    return ApiError(error.status, "", f"the server refused the stream: {error.message}", {}, call)
 
 
 async def _carry(websocket: aiohttp.ClientWebSocketResponse, ours: socket.socket, call: str) -> None:

@@ -93,6 +93,22 @@ async def test_apply_finds_the_resource_of_an_unknown_kind_once() -> None:
     assert len(asked) == 2
 
 
+@pytest.mark.parametrize("said", ['pods "nopod" not found', ""], ids=["with a Status", "and without"])
+async def test_a_refused_stream_tells_what_the_server_said(said: str) -> None:
+    async def refuse(request: web.Request) -> web.Response:
+        if not said and "Upgrade" not in request.headers:
+            return web.Response(status=400, text="Upgrade request required")
+        status = {"kind": "Status", "code": 404, "reason": "NotFound", "message": said}
+        return web.json_response(status, status=404)
+
+    path = "/api/v1/namespaces/default/pods/nopod/exec"
+    expected = r"exec \['true'\] in default/nopod/x: 404 " + (f"NotFound: {said}$" if said else ": the server refused")
+    async with serving(("GET", path, refuse)) as client:
+        with pytest.raises(ApiError, match=expected) as caught:
+            await client.exec("default", "nopod", "x", ["true"])
+    assert caught.value.is_not_found
+
+
 async def test_a_strict_apply_asks_the_server_to_refuse_unknown_fields() -> None:
     asked = []
 
