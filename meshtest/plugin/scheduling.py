@@ -29,6 +29,13 @@ class Scheduling:
             return None
         return Grouped(config, log, self._world)
 
+    def pytest_keyboard_interrupt(self) -> None:
+        """Workers that are in the midst of a test get 10 s to end; with clusters that go anyway, 1 s is enough."""
+        session, host = self._world.config.pluginmanager.getplugin("dsession"), self._world.host
+        running = host.running() if host is not None else None
+        if session is not None and running is not None and running.disposable:
+            session.nodemanager.EXIT_TIMEOUT = 1
+
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """A module that cannot be collected ends the run before any test, as it does without workers."""
         config = self._world.config

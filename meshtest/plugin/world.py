@@ -196,6 +196,14 @@ class World:
         """Remember whether anything failed."""
         self.failed = self.failed or report.failed
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_keyboard_interrupt(self) -> None:
+        """Say at once that Ctrl-C has been heard, also under -q: what follows takes its time."""
+        reporter = self.config.pluginmanager.getplugin("terminalreporter")
+        if reporter is not None and self.host is not None and self.host.wanted:
+            reporter.ensure_newline()
+            reporter.write_line(f"meshtest: interrupted, {'ending' if self.keeps else 'taking the cluster down'}")
+
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:
         """Put back what this process's tests share."""

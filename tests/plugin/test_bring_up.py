@@ -1,6 +1,10 @@
 """What is brought up when, and that it goes once, whatever happens."""
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from typing import Any
 
 import pytest
@@ -109,6 +113,26 @@ def test_an_interrupt_still_stops(runs: Any) -> None:
     result = runs.run()
     assert result.ret == pytest.ExitCode.INTERRUPTED
     assert runs.events == ["start", "stop"]
+
+
+@pytest.mark.parametrize("workers", ["-n0", "-n1"])
+def test_an_interrupt_is_answered_and_waits_for_no_worker(runs: Any, workers: str) -> None:
+    runs.tests(test_it=module(one="open('up', 'w').close(); import time; time.sleep(600)"))
+    process = runs.pytester.popen([sys.executable, "-m", "pytest", "-q", "-s", workers], stdin=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 60
+        while not (runs.path / "up").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        interrupted = time.monotonic()
+        process.send_signal(signal.SIGINT)  # to the controller alone: the worker sleeps on
+        output = process.communicate(timeout=60)[0].decode()
+    finally:
+        process.kill()
+    assert time.monotonic() - interrupted < 7, output
+    assert process.returncode == pytest.ExitCode.INTERRUPTED
+    assert "meshtest: interrupted, taking the cluster down" in output
+    assert [each for each in runs.events if each in ("start", "stop")] == ["start", "stop"]
 
 
 def test_a_crashed_worker_leaves_the_others_running(runs: Any) -> None:
