@@ -5,6 +5,7 @@ A set is one directory below the state root, named after the run's id. Nothing h
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -16,8 +17,8 @@ import subprocess
 import sys
 import time
 import weakref
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -75,13 +76,18 @@ class ClusterSet:
         _check(spec)
         state = spec.state_root / spec.run_id
         if state.exists():
-            if _living(state) is not None:
+            if _living(state) is not None or _is_starting(state):
                 raise EmbeddedError(
                     f"cluster set {spec.run_id!r} is already running: stop it, or choose another run id"
                 )
             shutil.rmtree(state)
         spec.state_root.mkdir(mode=0o755, parents=True, exist_ok=True)
         state.mkdir(mode=0o700)
+        with _claimed(state):
+            return cls._start(spec, state, hold)
+
+    @classmethod
+    def _start(cls, spec: ClusterSetSpec, state: Path, hold: bool) -> ClusterSet:
         (state / "spec.json").write_text(
             json.dumps({"hold": hold, "clusters": [spec_to_json(cluster) for cluster in spec.clusters]})
         )
@@ -110,7 +116,10 @@ class ClusterSet:
     @property
     def clusters(self) -> list[str]:
         """Names, in the order of the spec."""
-        spec = json.loads((self.state_dir / "spec.json").read_text())
+        try:
+            spec = json.loads((self.state_dir / "spec.json").read_text())
+        except (OSError, ValueError):
+            return []  # its start was killed before it had said what it would be
         return [cluster["name"] for cluster in spec["clusters"]]
 
     def kubeconfig(self, cluster: str = "cluster-0") -> Path:
@@ -127,8 +136,8 @@ class ClusterSet:
         return path
 
     def alive(self) -> bool:
-        """Whether its supervisor runs."""
-        return _living(self.state_dir) is not None
+        """Whether its supervisor runs, or is about to."""
+        return _living(self.state_dir) is not None or _is_starting(self.state_dir)
 
     def status(self) -> dict[str, Any]:
         """What the supervisor last recorded: status, phases, children, error."""
@@ -233,6 +242,32 @@ def _living(state: Path) -> int | None:
     return pid if os.fsencode(state) in command else None
 
 
+@contextmanager
+def _claimed(state: Path) -> Iterator[None]:
+    """Hold the directory's lock while a set starts in it; the kernel lets go of it however this process ends."""
+    directory = os.open(state, os.O_RDONLY)
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(directory)
+
+
+def _is_starting(state: Path) -> bool:
+    """Whether some living process is starting a set in this directory."""
+    try:
+        directory = os.open(state, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(directory, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(directory)
+    return False
+
+
 def _kill(state: Path) -> None:
     """SIGKILL the supervisor and wait until it and all its descendants are gone."""
     pid = _living(state)
@@ -259,7 +294,7 @@ def find(state_root: Path | None = None) -> list[ClusterSet]:
         return []
     found = []
     for directory in sorted(root.iterdir()):
-        if (directory / "spec.json").is_file():
+        if directory.is_dir():
             found.append(ClusterSet(directory, _living(directory) or 0, None, {}))
     return found
 

@@ -120,9 +120,13 @@ class Footprint:
         self.run_id = run_id
         asyncio.run(run_pod(attach(run_id).kubeconfig()))
         self.supervisor = attach(run_id).pid
-        self.processes = descendants(self.supervisor)
+        deadline = time.monotonic() + 5.0
+        # Five of the cluster, the pod's shell, and what the shell starts, which comes a moment after Running.
+        while len(processes := descendants(self.supervisor)) < 7:
+            assert time.monotonic() < deadline, processes
+            time.sleep(0.01)
+        self.processes = processes
         self.namespaces = namespaces(self.processes)
-        assert len(self.processes) >= 7
         assert {link.split(":")[0] for link in self.namespaces} >= {"net", "mnt", "pid", "uts"}
 
     def wait_gone(self, seconds: float = 5.0) -> None:
@@ -226,3 +230,27 @@ def test_a_child_that_dies_is_recorded(run_id: str) -> None:
             assert time.monotonic() < deadline
             time.sleep(0.02)
         assert "node-0 ended with exit code -9" in (started.state_dir / "supervisor.log").read_text()
+
+
+def test_what_a_start_that_was_killed_early_left_is_found_and_removed(run_id: str) -> None:
+    state = default_state_root() / run_id
+    state.mkdir(parents=True)  # as far as a start had come
+    (half,) = [each for each in find() if each.run_id == run_id]
+    assert half.clusters == [] and not half.alive()
+    assert cleanup(run_id) == [run_id]
+    assert not state.exists()
+
+
+def test_a_set_that_is_starting_counts_as_living(run_id: str) -> None:
+    holder = subprocess.Popen([sys.executable, "-c", HOLDER, run_id], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout is not None
+    with holder.stdout:
+        while not (default_state_root() / run_id / "spec.json").exists():
+            assert holder.poll() is None
+        assert [each.alive() for each in find() if each.run_id == run_id] == [True]
+        with pytest.raises(EmbeddedError, match="already running"):
+            ClusterSet.start(ClusterSetSpec(run_id))
+        assert holder.stdout.readline() == "up\n"
+        holder.kill()
+        holder.wait()
+    cleanup(run_id)
