@@ -122,7 +122,7 @@ class Call:
 
     def _message(self, finding: Finding, responses: Sequence[Response]) -> str:
         lines = [
-            f"{self} ({len(responses)} requests)",
+            f"{self} ({len(responses)} request{'' if len(responses) == 1 else 's'})",
             f"  expected: {finding.expected}",
             f"  got:      {finding.got}",
         ]

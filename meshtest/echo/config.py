@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from meshtest.framework.errors import AuthorError
+from meshtest.framework.manifests import author
+
 Obj = dict[str, Any]
 IMAGE = "meshtest/echo"
 SCHEMES = {"http": "http", "http2": "http2", "grpc": "grpc", "https": "https", "tcp": "tcp", "tcp-server": "tcp"}
@@ -80,10 +83,11 @@ class EchoConfig:
         return f"{self.name}.{self.namespace}.svc.{domain}"
 
     def port(self, name: str) -> Port:
-        """By name. Errors: ValueError that lists the names."""
+        """By name. Errors: AuthorError that lists the names."""
         found = next((port for port in self.ports if port.name == name), None)
         if found is None:
-            raise ValueError(f"echo {self.name} has no port {name!r}; it has {', '.join(p.name for p in self.ports)}")
+            names = ", ".join(port.name for port in self.ports)
+            raise AuthorError(f"{author()}: echo {self.name} has no port {name!r}; hint: it has {names}")
         return found
 
 

@@ -15,6 +15,7 @@ from meshtest.echo.config import EchoConfig, Port
 from meshtest.echo.control import Control
 from meshtest.echo.responses import Response
 from meshtest.framework.errors import AuthorError
+from meshtest.framework.manifests import author
 from meshtest.framework.mesh import Mesh, PodRef
 from meshtest.kube.client import is_ready
 
@@ -126,7 +127,7 @@ class Echo:
         alpn, ca, cert (PEM), address (connect there). Every call opens connections of its own.
         """
         if unknown := sorted(set(options) - OPTIONS):
-            raise AuthorError(f"call(): no option {unknown[0]!r}; options are {', '.join(sorted(OPTIONS))}")
+            raise AuthorError(f"{author()}: call(): no option {unknown[0]!r}; options are {', '.join(sorted(OPTIONS))}")
         pairs = tuple(headers.items() if isinstance(headers, Mapping) else headers)
         if host is not None:
             pairs = (("Host", host), *pairs)
@@ -194,7 +195,7 @@ def _port_of(target: Echo | None, port: str | int, scheme: str | None) -> tuple[
         if isinstance(port, int):
             return chosen, port
         if port not in DEFAULT_PORTS:
-            raise AuthorError(f"call() to a host: port={port!r}, expected a number")
+            raise AuthorError(f"{author()}: call() to a host: port={port!r}, expected a number")
         return scheme or port, DEFAULT_PORTS[port]
     if isinstance(port, int):
         return scheme or "http", port
@@ -206,6 +207,12 @@ def _is_server_first(target: Echo, port: str | int) -> bool:
     return isinstance(port, str) and target.config.port(port).protocol == "tcp-server"
 
 
+class UnknownApp(AuthorError, AttributeError, KeyError):
+    """There is no app of that name. Also what attributes and mappings raise, so that hasattr() and get() work."""
+
+    __str__ = Exception.__str__  # KeyError's would quote the message
+
+
 class Apps(Mapping[str, Echo]):
     """Echoes by name, as items or as attributes: `apps.b`, `apps["b"]`."""
 
@@ -213,12 +220,14 @@ class Apps(Mapping[str, Echo]):
         self._echoes = {echo.name: echo for echo in echoes}
 
     def __getitem__(self, name: str) -> Echo:
+        if name not in self._echoes:
+            raise UnknownApp(f"{author()}: no app {name!r}; hint: there are {', '.join(self._echoes) or 'none'}")
         return self._echoes[name]
 
     def __getattr__(self, name: str) -> Echo:
-        if name.startswith("_") or name not in self._echoes:
-            raise AttributeError(f"no app {name!r}; there are {', '.join(self.__dict__.get('_echoes', ()))}")
-        return self._echoes[name]
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return self[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._echoes)

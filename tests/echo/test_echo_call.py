@@ -138,7 +138,17 @@ def test_a_workload_without_proxy_asks_not_to_be_injected() -> None:
 
 
 def test_an_unknown_port_or_app_lists_what_there_is() -> None:
-    with pytest.raises(ValueError, match="it has http, http2, grpc"):
+    line = r"^\S*test_echo_call\.py:\d+: "
+    with pytest.raises(AuthorError, match=line + "echo b has no port 'gopher'; hint: it has http, http2, grpc"):
         EchoConfig("b").port("gopher")
-    with pytest.raises(AttributeError, match="no app 'z'"):
-        _ = Apps([]).z
+    apps = Apps([cast(Echo, SimpleNamespace(name="a")), cast(Echo, SimpleNamespace(name="b"))])
+    with pytest.raises(AuthorError, match=line + "no app 'z'; hint: there are a, b$"):
+        _ = apps.z
+    with pytest.raises(AuthorError, match=line + "no app 'z'; hint: there are a, b$"):
+        _ = apps["z"]
+    assert (hasattr(apps, "z"), "z" in apps, apps.get("z")) == (False, False, None)
+
+
+def test_one_request_is_one_request() -> None:
+    with pytest.raises(AssertionError, match=r"h: v \(1 request\)\n"):
+        call(FakeEcho(503)).check(ok())
