@@ -8,7 +8,7 @@ only inside the function that runs exec credential plugins.
 
 from kubeclient.client import Client, ObjectList
 from kubeclient.connection import Connection, connection_in_cluster
-from kubeclient.errors import ApiError, ConnectionFailed, KubeError
+from kubeclient.errors import ApiError, ConnectionFailed, KubeError, UnknownKind
 from kubeclient.informer import Informer
 from kubeclient.kubeconfig import connection_from_kubeconfig
 from kubeclient.resources import Obj, Resource
@@ -27,6 +27,7 @@ __all__ = [
     "Obj",
     "ObjectList",
     "Resource",
+    "UnknownKind",
     "connection_from_kubeconfig",
     "connection_in_cluster",
 ]

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from kubeclient.errors import ApiError, KubeError
+from kubeclient.errors import ApiError, KubeError, UnknownKind
 from kubeclient.resources import WELL_KNOWN, Obj, Resource
 
 Request = Callable[[str, str], Awaitable[Any]]
@@ -35,17 +35,18 @@ class Discovery:
         self._known: dict[tuple[str, str], Resource] = dict(WELL_KNOWN)
 
     async def find(self, api_version: str, kind: str) -> Resource:
-        """The resource of a kind. Raises KubeError when the server has none."""
+        """The resource of a kind. Raises UnknownKind when the server has none."""
         if (known := self._known.get((api_version, kind))) is not None:
             return known
         if not api_version or not kind:
             raise KubeError(f"object without apiVersion or kind: apiVersion={api_version!r}, kind={kind!r}")
-        for resource in await self._resources(api_version):
+        there = await self._resources(api_version)
+        for resource in there:
             self._known[(api_version, resource.kind)] = resource
         if (known := self._known.get((api_version, kind))) is None:
-            raise KubeError(
-                f"the API server has no kind {kind} in {api_version}; is its CustomResourceDefinition installed?"
-            )
+            kinds = ", ".join(sorted({resource.kind for resource in there}))
+            hint = f"hint: it has {kinds}" if kinds else "is its CustomResourceDefinition installed?"
+            raise UnknownKind(f"the API server has no kind {kind} in {api_version}; {hint}")
         return known
 
     async def all(self) -> Sequence[Resource]:

@@ -14,6 +14,10 @@ class ConnectionFailed(KubeError):
     """No answer came: nothing listens, TLS failed, or the connection broke. Whether a write took effect is unknown."""
 
 
+class UnknownKind(KubeError):
+    """The server has no such kind in that apiVersion; the message tells which it has."""
+
+
 class ApiError(KubeError):
     """The server refused: HTTP `code`, `reason` and `message` of its Status object, and the `status` itself."""
 

@@ -14,7 +14,7 @@ from meshtest.framework.mesh import ObjectRef, Settled
 from meshtest.framework.rejection import Rejected
 
 if TYPE_CHECKING:
-    from kubeclient import ApiError
+    from kubeclient import ApiError, Resource
     from meshtest.environment import Cluster
     from meshtest.framework.context import TestContext
 
@@ -90,8 +90,8 @@ class Config:
     def _placed(self) -> Iterator[Manifest]:
         """Manifests with their namespace filled in, checked against the lane."""
         namespace = self._namespace or self._ctx.namespace
-        resources = self._targets()[0].kube.resources([each.obj for each in self._manifests])
-        for manifest, resource in zip(self._manifests, resources, strict=True):
+        for manifest in self._manifests:
+            resource = self._resource(manifest)
             meta = dict(manifest.obj["metadata"])
             if resource.namespaced:
                 meta.setdefault("namespace", namespace)
@@ -104,6 +104,15 @@ class Config:
                         "Hint: keep it in ctx.namespace, or mark the test mesh_wide"
                     )
             yield placed
+
+    def _resource(self, manifest: Manifest) -> Resource:
+        from kubeclient import UnknownKind
+
+        try:
+            (resource,) = self._targets()[0].kube.resources([manifest.obj])
+        except UnknownKind as error:
+            raise ConfigError(f"{manifest}: {error}") from None
+        return resource
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,7 +102,7 @@ class Kube:
         return self.run(each())
 
     def resources(self, objects: Iterable[Obj]) -> Resources:
-        """Where each object lives, by its apiVersion and kind. Errors: kubeclient.KubeError for an unknown kind."""
+        """Where each object lives, by its apiVersion and kind. Errors: kubeclient.UnknownKind."""
 
         async def each() -> Resources:
             return [await self.client.resource_for(obj) for obj in objects]

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from kubeclient import ApiError, Resource
+from kubeclient import ApiError, Resource, UnknownKind
 from kubeclient.resources import WELL_KNOWN
 from meshtest.environment import Environment
 from meshtest.framework.context import Shared, TestContext
@@ -30,7 +30,11 @@ class FakeKube:
         self._version = 0
 
     def resources(self, objects: Iterable[Obj]) -> list[Resource]:
+        objects = list(objects)
         other = Resource("networking.istio.io", "v1", "virtualservices", "VirtualService")
+        for obj in objects:
+            if obj["kind"] == "VirtualServicee":
+                raise UnknownKind("no kind VirtualServicee; hint: it has VirtualService")
         return [WELL_KNOWN.get((obj["apiVersion"], obj["kind"]), other) for obj in objects]
 
     def apply(self, obj: Obj, *, strict: bool = False) -> list[Obj]:

@@ -104,6 +104,15 @@ def test_an_error_in_a_template_names_the_authors_line_and_the_templates(
         fake_ctx.config().eval(file.read_text())
 
 
+def test_an_unknown_kind_is_named_with_the_authors_line(fake_ctx: TestContext, world: Any) -> None:
+    misspelt = VS.replace("VirtualService", "VirtualServicee") % ("a", "v1")
+    with pytest.raises(
+        ConfigError, match=r"^VirtualServicee a \(\S*plans\.py:\d+\): no kind VirtualServicee; hint: it has"
+    ):
+        fake_ctx.config().objects(config_map("fine")).yaml(misspelt).apply()
+    assert "apply fine" not in world.kube.log
+
+
 def test_an_empty_plan_is_the_authors_error(fake_ctx: TestContext) -> None:
     with pytest.raises(AuthorError, match=r"test_config_plans\.py:\d+: config\(\)\.apply\(\) without any object"):
         fake_ctx.config().apply()

@@ -9,7 +9,7 @@ import pytest
 from aiohttp import WSMsgType, web
 from aiohttp.test_utils import TestServer
 
-from kubeclient import ApiError, Client, Connection, ConnectionFailed, Event, Informer, KubeError, Obj
+from kubeclient import ApiError, Client, Connection, ConnectionFailed, Event, Informer, Obj, UnknownKind
 from kubeclient.resources import CONFIG_MAPS
 
 pytestmark = pytest.mark.anyio
@@ -88,7 +88,7 @@ async def test_apply_finds_the_resource_of_an_unknown_kind_once() -> None:
     async with serving(("GET", "/apis/example.com/v1", discover), ("PATCH", path, apply)) as client:
         await client.apply(widget)
         assert await client.apply(widget) == widget
-        with pytest.raises(KubeError, match=r"no kind Gadget in example\.com/v1"):
+        with pytest.raises(UnknownKind, match=r"no kind Gadget in example\.com/v1; hint: it has Widget$"):
             await client.apply({**widget, "kind": "Gadget"})
     assert len(asked) == 2
 
