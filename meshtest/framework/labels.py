@@ -1,10 +1,13 @@
 """Labels: the names by which tests are selected. All are registered markers, so an unknown one is an error."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, TypeVar
 
 import pytest
+
+from meshtest.framework.errors import AuthorError
 
 T = TypeVar("T", bound=Callable[..., object])
 Level = Literal["core", "extended"]
@@ -32,6 +35,9 @@ PARAMETRIC = {
 }
 
 
+FEATURE_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*(\.[a-z0-9]+(-[a-z0-9]+)*)+")
+
+
 def markers(root: Path) -> list[str]:
     """All markers as pytest wants them registered: `name: description`. Each package below `root`/suites is a label."""
     own = {file.parent.name: f"the suite suites/{file.parent.name}" for file in root.glob("suites/*/__init__.py")}
@@ -43,15 +49,24 @@ def feature(name: str, level: Level = "core", dialect: str = "istio") -> Callabl
     """Declare which feature a test is evidence of.
 
     name: dotted and stable, such as `traffic.split.weighted`; level: core or extended; dialect: the API that it speaks.
-    Errors: ValueError for a level that does not exist or an empty name.
+    Errors: AuthorError for a level that does not exist, or a name that is not two or more lower-case words with dots
+    between them (words may have digits and hyphens).
     """
     if level not in ("core", "extended"):
-        raise ValueError(f"feature {name!r}: level is {level!r}, expected 'core' or 'extended'")
-    if not name or any(not part for part in name.split(".")):
-        raise ValueError(f"feature name {name!r}: expected dotted words, such as traffic.split.weighted")
+        raise _author_error(f"feature {name!r}: level is {level!r}, expected 'core' or 'extended'")
+    if not FEATURE_NAME.fullmatch(name):
+        raise _author_error(
+            f"feature name {name!r}: expected lower-case dotted words; hint: such as traffic.split.weighted"
+        )
 
     def mark(function: T) -> T:
         marked: T = pytest.mark.feature(name=name, level=level, dialect=dialect)(function)
         return marked
 
     return mark
+
+
+def _author_error(what: str) -> AuthorError:
+    from meshtest.framework.manifests import author  # brings YAML and templates, which the plugin's start does without
+
+    return AuthorError(f"{author()}: {what}")

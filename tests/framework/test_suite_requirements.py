@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from meshtest.framework.context import TestContext
+from meshtest.framework.errors import AuthorError
 from meshtest.framework.labels import feature, markers
 from meshtest.framework.requirements import Offer, Requirements
 from meshtest.framework.suite import Suite
@@ -75,10 +76,14 @@ def test_features_have_stable_names_and_two_levels() -> None:
 
     marked: Any = function
     assert marked.pytestmark[0].kwargs == {"name": "traffic.split.weighted", "level": "extended", "dialect": "istio"}
-    with pytest.raises(ValueError, match="expected 'core' or 'extended'"):
+    with pytest.raises(AuthorError, match=r"^\S*requirements\.py:\d+: .*expected 'core' or 'extended'"):
         feature("a.b", level="must")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="expected dotted words"):
-        feature("a..b")
+
+
+@pytest.mark.parametrize("name", ["", "a..b", "split", "Traffic.Split", "traffic split.a", "traffic.-split", "a.b\n"])
+def test_a_feature_name_that_is_not_lower_case_dotted_words_is_refused(name: str) -> None:
+    with pytest.raises(AuthorError, match=r"^\S*requirements\.py:\d+: feature name .*expected lower-case dotted words"):
+        feature(name)
 
 
 def test_every_suite_is_a_registered_marker(tmp_path: Path) -> None:
