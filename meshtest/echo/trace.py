@@ -17,6 +17,11 @@ FIELDS = (
     ("flags", "response_flags"),
     ("details", "response_code_details"),
 )
+HINTS = {
+    # Envoy does not log the name of a cluster that it does not have
+    "cluster_not_found": "the route's destination is unknown to this proxy; hint: does the host exist, with that port, "
+    "and does a DestinationRule define the subset?",
+}
 
 
 def way_of(response: Response, source: PodRef, targets: Sequence[PodRef], mesh: Mesh) -> str:
@@ -36,7 +41,8 @@ def render_way(lines: Sequence[AccessLogLine], source: PodRef) -> str:
         return "no proxy logged this request"
     decided = next((line for line in lines if line.pod == source), lines[0])
     summary = ", ".join(f"{name} {_shown(decided.fields.get(key))}" for name, key in FIELDS)
-    return "\n".join([summary, *(f"  {line}" for line in lines)])
+    told = HINTS.get(str(decided.fields.get("response_code_details")))
+    return "\n".join([summary, *([told] if told else []), *(f"  {line}" for line in lines)])
 
 
 def _shown(value: Any) -> str:

@@ -119,6 +119,14 @@ def test_a_way_that_cannot_be_told_does_not_hide_the_failure() -> None:
     assert render_way([], A) == "no proxy logged this request"
 
 
+def test_a_route_to_nowhere_says_what_to_look_for() -> None:
+    line = AccessLogLine(A, {"route_name": "default", "response_code_details": "cluster_not_found"})
+    assert render_way([line], A).splitlines()[1] == (
+        "the route's destination is unknown to this proxy; hint: does the host exist, with that port, and does a "
+        "DestinationRule define the subset?"
+    )
+
+
 def test_a_deployment_for_each_subset_and_ports_by_name() -> None:
     config = EchoConfig("b", "ns", (Subset("v1"), Subset("v2", replicas=2)), (Port("http", "http", 80, 8080),))
     objects = {(each["kind"], each["metadata"]["name"]): each for each in manifests(config, "cluster-0")}
