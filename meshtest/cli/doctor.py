@@ -40,7 +40,7 @@ def judge(machine: Machine) -> list[Finding]:
     """Needs in the order in which to meet them."""
     version = ".".join(map(str, machine.python))
     findings = [
-        Finding(f"Linux (this is {machine.system})", machine.system == "Linux", "use --env kind on other systems"),
+        Finding(f"Linux (this is {machine.system})", machine.system == "Linux", "use a Linux machine or VM"),
         Finding(f"Python 3.11 or later (this is {version})", machine.python >= (3, 11), "install Python 3.11"),
         Finding("root", machine.root, "run it with sudo: namespaces and mounts need it"),
     ]

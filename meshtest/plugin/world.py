@@ -209,8 +209,8 @@ class World:
         """Put back what this process's tests share."""
         root, self._root = self._root, None
         if root is not None:
-            disposable = self.host is not None and (running := self.host.running()) is not None and running.disposable
-            if not (disposable or self.keeps):
+            running = self.host.running() if self.host is not None else self._environment
+            if not (self.keeps or (running is not None and running.disposable)):
                 self._close(root)
         if self.worker_id:
             self._leave()
