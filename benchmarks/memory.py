@@ -15,7 +15,10 @@ def measure() -> dict[str, float]:
         supervisor = int((run_dir / "supervisor.pid").read_text())
         by_component: Counter[str] = Counter()
         for pid in descendants(supervisor):
-            by_component[_component(pid)] += proportional_kb(pid)
+            try:
+                by_component[_component(pid)] += proportional_kb(pid)
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # it ended after it had been listed
     figures = {f"rss_mb_{name}": kilobytes / 1024 for name, kilobytes in sorted(by_component.items())}
     return {"rss_mb": sum(figures.values()), **figures}
 
